@@ -1,0 +1,255 @@
+"""Writes bundles: a checkpoint's weights, arranged as a blueprint says, in one safetensors file. numpy only.
+
+The file appears whole or not at all, tensors are written one at a time, and its bytes depend on nothing but the
+blueprint and the checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from anyon_export import expressions
+from anyon_export.blueprint import Blueprint
+from anyon_export.expressions import Array
+from anyon_quantization.float32 import unpack_panel16
+
+if TYPE_CHECKING:
+    from anyon_export.checkpoints import Checkpoint
+
+FORMAT_VERSION = 1
+ALIGNMENT = 64
+FILLER = "__pad__."
+
+Progress = Callable[[int, int], None]  # (bytes written, bytes in all)
+
+_DTYPES = {
+    "float32": "F32",
+    "float16": "F16",
+    "float64": "F64",
+    "int8": "I8",
+    "uint8": "U8",
+    "int16": "I16",
+    "uint16": "U16",
+    "int32": "I32",
+    "uint32": "U32",
+    "int64": "I64",
+    "uint64": "U64",
+    "bool": "BOOL",
+}
+
+
+class BundleWriteError(Exception):
+    """A bundle could not be written; nothing is left behind. Says the file, why, and what to try."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A tensor to write; `make` is called once, when its turn comes."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    make: Callable[[], Array]
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+
+def make_bundle(
+    blueprint: Blueprint,
+    checkpoint: Checkpoint,
+    out_path: str | os.PathLike[str],
+    progress: Progress | None = None,
+    *,
+    name: str | None = None,
+    source_id: str | None = None,
+) -> dict[str, Any]:
+    """Writes `checkpoint` as a bundle to `out_path` and returns the manifest.
+
+    Memory stays near the size of the largest single weight. name: what the model is called, default the blueprint's;
+    source_id: hub id or the like of the checkpoint, default its file name.
+    Raises BundleWriteError (disk full, no permission, checkpoint of another shape); then nothing is left behind.
+    """
+    path = Path(out_path)
+    if not blueprint.fits(checkpoint.config):
+        wrong = {key: (checkpoint.config.get(key), value) for key, value in blueprint.config.items()}
+        different = ", ".join(f"{key} {a} instead of {b}" for key, (a, b) in wrong.items() if a != b)
+        raise BundleWriteError(f"{path}: blueprint {blueprint.name} does not fit the checkpoint: {different}")
+    parts = _parts(blueprint, checkpoint)
+    manifest = _manifest(blueprint, checkpoint, name, source_id)
+    _write_atomically(path, manifest, parts, progress)
+    return manifest
+
+
+def _parts(blueprint: Blueprint, checkpoint: Checkpoint) -> list[_Part]:
+    """Weights in the order the programs read them, then tokenizer and graphs."""
+    tensors: Mapping[str, Array] = checkpoint.tensors
+    parts = []
+    for name, weight in blueprint.weights.items():
+        expression = weight.expression
+        parts.append(
+            _Part(
+                name,
+                expression.dtype,
+                expression.shape,
+                lambda expression=expression: expressions.evaluate(expression, tensors),  # type: ignore[misc]
+            )
+        )
+    tokenizer = checkpoint.tokenizer
+    stored: dict[str, Array] = {"tokenizer.offsets": tokenizer.offsets, "tokenizer.bytes": tokenizer.data}
+    if not isinstance(tokenizer.merges, str):
+        stored["tokenizer.merges"] = tokenizer.merges
+    for program, onnx in blueprint.onnx.items():
+        stored[f"onnx.{program}"] = np.frombuffer(onnx.graph, dtype=np.uint8)
+    parts += [_fixed(name, array) for name, array in stored.items()]
+    return parts
+
+
+def _fixed(name: str, array: Array) -> _Part:
+    return _Part(name, str(array.dtype), tuple(array.shape), lambda: array)
+
+
+def _manifest(blueprint: Blueprint, checkpoint: Checkpoint, name: str | None, source_id: str | None) -> dict[str, Any]:
+    tokenizer, source = checkpoint.tokenizer, checkpoint.source
+    return {
+        "anyon_format": FORMAT_VERSION,
+        "family": blueprint.family,
+        "task": blueprint.task,
+        "name": name or blueprint.name,
+        "source": {
+            "id": source_id or Path(str(source["path"])).name,
+            "format": source["format"],
+            "sha256": source["sha256"],
+            "licence": source["licence"],
+        },
+        "recipe": blueprint.recipe,
+        "config": blueprint.config,
+        "frontend": blueprint.frontend,
+        "loop": checkpoint.generation,
+        "tokenizer": {
+            "type": "byte_bpe",
+            "offsets": "tokenizer.offsets",
+            "bytes": "tokenizer.bytes",
+            "merges": tokenizer.merges if isinstance(tokenizer.merges, str) else "tokenizer.merges",
+            "n_vocab": tokenizer.n_vocab,
+            "special": tokenizer.special,
+        },
+        "programs": blueprint.programs,
+        "weights": {
+            name: {"layout": weight.layout, "shape": list(weight.shape)} for name, weight in blueprint.weights.items()
+        },
+        "onnx": {
+            program: {"graph": f"onnx.{program}", "initializers": onnx.initializers}
+            for program, onnx in blueprint.onnx.items()
+        },
+        "data_sha256": "0" * 64,
+    }
+
+
+def _write_atomically(path: Path, manifest: dict[str, Any], parts: list[_Part], progress: Progress | None) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            _write(file, manifest, parts, progress)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, KeyError, ValueError) as error:
+        _remove(temporary)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise BundleWriteError(f"{path}: cannot be written: {reason} (is there space, may you write there?)") from error
+    except BaseException:
+        _remove(temporary)
+        raise
+    _sync_folder(path.parent)
+
+
+def _remove(temporary: Path) -> None:
+    with suppress(OSError):
+        temporary.unlink()
+
+
+def _write(file: BinaryIO, manifest: dict[str, Any], parts: list[_Part], progress: Progress | None) -> None:
+    """Header with a place for the hash, data while hashing, then the header again with the hash in place."""
+    header, sizes = _header(manifest, parts)
+    file.write(header)
+    digest, written, total = hashlib.sha256(), 0, sum(sizes)
+    position = 0
+    for part, size in zip(parts, sizes, strict=True):
+        array = part.make()
+        if array.shape != part.shape or str(array.dtype) != part.dtype:
+            raise ValueError(f"{part.name}: {array.dtype}{list(array.shape)}, not {part.dtype}{list(part.shape)}")
+        data = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        filler = bytes(size - len(data))
+        for piece in (data, filler):
+            file.write(piece)
+            digest.update(piece)
+        written, position = written + size, position + size
+        if progress is not None:
+            progress(written, total)
+    manifest["data_sha256"] = digest.hexdigest()
+    file.seek(0)
+    file.write(_header(manifest, parts)[0])
+
+
+def _header(manifest: dict[str, Any], parts: list[_Part]) -> tuple[bytes, list[int]]:
+    """The file up to its data, and the bytes each part takes with the filler that aligns the next one."""
+    metadata = {
+        "format": "anyon",
+        "anyon_version": str(FORMAT_VERSION),
+        "manifest": json.dumps(manifest, separators=(",", ":"), ensure_ascii=False),
+    }
+    entries: dict[str, Any] = {"__metadata__": metadata}
+    offset, sizes = 0, []
+    for index, part in enumerate(parts):
+        end = offset + part.nbytes
+        entries[part.name] = {"dtype": _DTYPES[part.dtype], "shape": list(part.shape), "data_offsets": [offset, end]}
+        gap = -end % ALIGNMENT
+        if gap and index + 1 < len(parts):
+            entries[f"{FILLER}{index}"] = {"dtype": "U8", "shape": [gap], "data_offsets": [end, end + gap]}
+            end += gap
+        sizes.append(end - offset)
+        offset = end
+    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-(8 + len(text)) % ALIGNMENT)
+    return len(text).to_bytes(8, "little") + text, sizes
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the rename durable; systems that cannot open a folder (Windows) do without."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def unpack_initializer(stored: Array, row: Mapping[str, Any]) -> Array:
+    """An ONNX initializer from the bundle tensor that holds it; `row` is its entry in the manifest's onnx section.
+
+    A view where possible. ValueError when the row does not fit the tensor.
+    """
+    first, last = row["rows"]
+    if row["layout"] == "panel16":
+        array = unpack_panel16(stored, first, last)
+    else:
+        array = stored[first:last]
+    if "view" in row:
+        array = array.reshape(row["view"])
+    if "perm" in row:
+        array = array.transpose(row["perm"])
+    if list(array.shape) != list(row["shape"]):
+        raise ValueError(f"tensor gives {list(array.shape)}, the graph wants {row['shape']}")
+    return np.ascontiguousarray(array)

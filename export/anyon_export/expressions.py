@@ -1,0 +1,187 @@
+"""Weight expressions: how a tensor of a bundle is made from the tensors of a checkpoint. numpy only.
+
+An expression is a tree of few operations with known shape and dtype, so a bundle can be laid out before any weight is
+read, and a blueprint can carry it as JSON. Adding an operation (a quantiser's packing, for example) is one `register`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from anyon_quantization.float32 import PANEL, pack_panel16
+
+Array = npt.NDArray[Any]
+Attributes = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Expression:
+    """One node: `op` applied to `of`, giving a tensor of `shape` and numpy dtype name `dtype`."""
+
+    op: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    of: tuple[Expression, ...] = ()
+    attrs: Attributes = field(default_factory=dict, hash=False)
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class Operation:
+    """infer: attributes and operands -> (shape, dtype), ValueError if they do not fit. evaluate: in numpy."""
+
+    infer: Callable[[Attributes, Sequence[Expression]], tuple[tuple[int, ...], str]]
+    evaluate: Callable[[Attributes, Sequence[Array]], Array]
+
+
+OPERATIONS: dict[str, Operation] = {}
+
+
+def register(name: str, operation: Operation) -> None:
+    if name in OPERATIONS or name == "param":
+        raise ValueError(f"expressions: operation {name!r} exists already")
+    OPERATIONS[name] = operation
+
+
+def make(op: str, of: Sequence[Expression] = (), **attrs: Any) -> Expression:
+    """An expression with its shape inferred; ValueError for an unknown operation or operands that do not fit."""
+    if op not in OPERATIONS:
+        raise ValueError(f"expressions: unknown operation {op!r}; known: param, {', '.join(sorted(OPERATIONS))}")
+    shape, dtype = OPERATIONS[op].infer(attrs, of)
+    return Expression(op, shape, dtype, tuple(of), attrs)
+
+
+def param(name: str, shape: Sequence[int]) -> Expression:
+    """A checkpoint tensor, as float32 whatever the checkpoint stores."""
+    return Expression("param", tuple(shape), attrs={"name": name})
+
+
+def zeros(shape: Sequence[int]) -> Expression:
+    return make("zeros", shape=list(shape))
+
+
+def constant(array: Array) -> Expression:
+    """A small tensor written out in the blueprint."""
+    return make("constant", values=array.ravel().tolist(), shape=list(array.shape), dtype=str(array.dtype))
+
+
+def rows(parts: Sequence[Expression]) -> Expression:
+    """Concatenation along the first axis."""
+    return parts[0] if len(parts) == 1 else make("rows", parts)
+
+
+def transpose(of: Expression, perm: Sequence[int]) -> Expression:
+    """Permuted axes; a transpose of a transpose is merged, an identity vanishes."""
+    if of.op == "transpose":
+        inner = of.attrs["perm"]
+        return transpose(of.of[0], [inner[axis] for axis in perm])
+    if list(perm) == list(range(len(of.shape))):
+        return of
+    return make("transpose", [of], perm=list(perm))
+
+
+def reshape(of: Expression, shape: Sequence[int]) -> Expression:
+    return of if tuple(shape) == of.shape else make("reshape", [of], shape=list(shape))
+
+
+def panel16(of: Expression) -> Expression:
+    """(N, K) -> (ceil(N / 16), K, 16), zero rows at the end; element (n, k) goes to (n // 16, k, n % 16)."""
+    return make("panel16", [of])
+
+
+def evaluate(expression: Expression, tensors: Mapping[str, Array]) -> Array:
+    """The tensor itself, C-contiguous. KeyError names a missing parameter, ValueError one of a wrong shape."""
+    return np.ascontiguousarray(_evaluate(expression, tensors))
+
+
+def _evaluate(expression: Expression, tensors: Mapping[str, Array]) -> Array:
+    if expression.op == "param":
+        name = expression.attrs["name"]
+        array = np.asarray(tensors[name])
+        if array.shape != expression.shape:
+            raise ValueError(f"checkpoint: {name} has shape {list(array.shape)}, expected {list(expression.shape)}")
+        return array.astype(np.float32, copy=False)
+    operands = [_evaluate(part, tensors) for part in expression.of]
+    return OPERATIONS[expression.op].evaluate(expression.attrs, operands)
+
+
+def parameters(expression: Expression) -> Iterator[str]:
+    """Names of the checkpoint tensors it reads."""
+    if expression.op == "param":
+        yield expression.attrs["name"]
+    for part in expression.of:
+        yield from parameters(part)
+
+
+def to_json(expression: Expression) -> dict[str, Any]:
+    if expression.op == "param":
+        return {"param": expression.attrs["name"], "shape": list(expression.shape)}
+    result: dict[str, Any] = {"op": expression.op, **expression.attrs}
+    if expression.of:
+        result["of"] = [to_json(part) for part in expression.of]
+    return result
+
+
+def from_json(data: Any, depth: int = 16) -> Expression:
+    """Inverse of `to_json`; ValueError for anything malformed."""
+    if not isinstance(data, dict) or depth == 0:
+        raise ValueError("expressions: not an expression (or one nested too deeply)")
+    if "param" in data:
+        return param(str(data["param"]), [int(size) for size in data["shape"]])
+    attrs = {key: value for key, value in data.items() if key not in ("op", "of")}
+    return make(str(data.get("op")), [from_json(part, depth - 1) for part in data.get("of", [])], **attrs)
+
+
+def _infer_rows(attrs: Attributes, of: Sequence[Expression]) -> tuple[tuple[int, ...], str]:
+    if len({part.shape[1:] for part in of}) != 1 or len({part.dtype for part in of}) != 1:
+        raise ValueError(f"expressions: rows of different widths: {[part.shape for part in of]}")
+    return (sum(part.shape[0] for part in of), *of[0].shape[1:]), of[0].dtype
+
+
+def _infer_reshape(attrs: Attributes, of: Sequence[Expression]) -> tuple[tuple[int, ...], str]:
+    shape = tuple(attrs["shape"])
+    if math.prod(shape) != math.prod(of[0].shape):
+        raise ValueError(f"expressions: {of[0].shape} cannot be seen as {shape}")
+    return shape, of[0].dtype
+
+
+def _infer_panel16(attrs: Attributes, of: Sequence[Expression]) -> tuple[tuple[int, ...], str]:
+    if len(of[0].shape) != 2:
+        raise ValueError(f"expressions: panel16 needs a matrix, got shape {of[0].shape}")
+    n, k = of[0].shape
+    return (-(-n // PANEL), k, PANEL), of[0].dtype
+
+
+register(
+    "zeros",
+    Operation(
+        lambda attrs, of: (tuple(attrs["shape"]), "float32"),
+        lambda attrs, of: np.zeros(attrs["shape"], dtype=np.float32),
+    ),
+)
+register(
+    "constant",
+    Operation(
+        lambda attrs, of: (tuple(attrs["shape"]), str(np.dtype(attrs["dtype"]))),
+        lambda attrs, of: np.array(attrs["values"], dtype=attrs["dtype"]).reshape(attrs["shape"]),
+    ),
+)
+register("rows", Operation(_infer_rows, lambda attrs, of: np.concatenate(of, axis=0)))
+register(
+    "transpose",
+    Operation(
+        lambda attrs, of: (tuple(of[0].shape[axis] for axis in attrs["perm"]), of[0].dtype),
+        lambda attrs, of: of[0].transpose(attrs["perm"]),
+    ),
+)
+register("reshape", Operation(_infer_reshape, lambda attrs, of: of[0].reshape(attrs["shape"])))
+register("panel16", Operation(_infer_panel16, lambda attrs, of: pack_panel16(of[0])))

@@ -1,0 +1,1 @@
+"""PyTorch definitions of the architectures we export, one file each."""

@@ -1,0 +1,47 @@
+// One aligned block of memory that values, states and scratch are placed in by offset.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+#include "core/checked.h"
+#include "core/status.h"
+
+namespace anyon {
+
+// Owns `size()` bytes, aligned to kAlignment (a cache line and the widest vector). The bytes start uninitialised, so
+// pages that nothing touches never become resident.
+class Arena {
+ public:
+  static constexpr int64_t kAlignment = 64;
+
+  Arena() = default;
+  explicit Arena(int64_t bytes) : bytes_(bytes) {
+    if (bytes == 0) return;
+    int64_t rounded = 0;
+    if (bytes < 0 || !checked_round_up(bytes, kAlignment, &rounded)) {
+      throw Error(Status::kOutOfMemory, "arena: size " + std::to_string(bytes) + " is out of range");
+    }
+    data_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, static_cast<size_t>(rounded))));
+    if (!data_) {
+      throw Error(Status::kOutOfMemory, "arena: the system refused " + std::to_string(rounded) +
+                                            " bytes; free memory or use a smaller batch");
+    }
+  }
+
+  int64_t size() const { return bytes_; }
+  std::byte* data() const { return data_.get(); }
+  std::byte* at(int64_t offset) const { return data_.get() + offset; }
+
+ private:
+  struct Free {
+    void operator()(std::byte* p) const { std::free(p); }
+  };
+  std::unique_ptr<std::byte, Free> data_;
+  int64_t bytes_ = 0;
+};
+
+}  // namespace anyon

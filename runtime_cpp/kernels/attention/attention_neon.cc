@@ -1,0 +1,3 @@
+// attention for NEON.
+#define ANYON_SIMD_NEON
+#include "kernels/attention/attention_kernel.h"

@@ -1,0 +1,3 @@
+// elementwise for AVX-512.
+#define ANYON_SIMD_AVX512
+#include "kernels/elementwise/elementwise_kernel.h"

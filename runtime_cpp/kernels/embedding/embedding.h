@@ -1,0 +1,15 @@
+// embedding: rows of a table by id. The table may be a packed linear weight (tied output head).
+#pragma once
+
+#include <cstdint>
+
+namespace anyon {
+
+enum class EmbeddingLayout : uint8_t { kRows /* (rows, width) */, kPanel16 /* linear's panels of (rows, width) */ };
+
+// y (count, width) = table[ids]. Throws Error(kInvalidArgument), naming the id, when one is outside [0, rows).
+// Plain memory traffic: no ISA, no threads.
+void embedding(const int64_t* ids, int64_t count, const float* table, EmbeddingLayout layout, int64_t rows,
+               int64_t width, float* y);
+
+}  // namespace anyon

@@ -1,0 +1,3 @@
+// peak for NEON.
+#define ANYON_SIMD_NEON
+#include "kernels/peak/peak_kernel.h"

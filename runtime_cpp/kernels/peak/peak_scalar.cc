@@ -1,0 +1,3 @@
+// peak for plain C++.
+#define ANYON_SIMD_SCALAR
+#include "kernels/peak/peak_kernel.h"

@@ -1,0 +1,3 @@
+// softmax for plain C++.
+#define ANYON_SIMD_SCALAR
+#include "kernels/softmax/softmax_kernel.h"

@@ -1,0 +1,106 @@
+// The two programs of a Whisper bundle, bound by the names of their inputs and outputs.
+#include "loops/whisper_programs.h"
+
+#include <algorithm>
+#include <string>
+
+namespace anyon {
+
+namespace {
+
+int find(const std::vector<ValueInfo>& values, const std::string& name) {
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (values[i].name == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+int require(const std::vector<ValueInfo>& values, const std::string& name, DType dtype, const char* where) {
+  const int index = find(values, name);
+  if (index < 0) throw Error(Status::kBadProgram, std::string(where) + ": no '" + name + "' in the program");
+  if (values[index].dtype != dtype) {
+    throw Error(Status::kBadProgram,
+                std::string(where) + ": '" + name + "' has another type than Whisper's loop needs");
+  }
+  return index;
+}
+
+[[noreturn]] void bad_output(const std::string& what) {
+  throw Error(Status::kBackendFailed, "whisper: " + what + "; does the bundle fit this backend?");
+}
+
+}  // namespace
+
+WhisperPrograms::WhisperPrograms(Session& encoder, Session& decoder, int n_layers, int64_t n_vocab)
+    : encoder_(encoder), decoder_(decoder), n_vocab_(n_vocab) {
+  bind_encoder(n_layers);
+  bind_decoder(n_layers, n_vocab);
+}
+
+void WhisperPrograms::bind_encoder(int n_layers) {
+  require(encoder_.inputs(), "mel", DType::kF32, "encoder inputs");
+  if (encoder_.inputs().size() != 1) throw Error(Status::kBadProgram, "encoder inputs: only 'mel' is known");
+  encoder_outputs_.resize(encoder_.outputs().size());
+  for (int i = 0; i < n_layers; ++i) {
+    key_outputs_.push_back(
+        require(encoder_.outputs(), "cross_key_" + std::to_string(i), DType::kF32, "encoder outputs"));
+  }
+}
+
+void WhisperPrograms::bind_decoder(int n_layers, int64_t n_vocab) {
+  tokens_input_ = require(decoder_.inputs(), "tokens", DType::kI64, "decoder inputs");
+  positions_input_ = require(decoder_.inputs(), "positions", DType::kI64, "decoder inputs");
+  select_input_ = require(decoder_.inputs(), "select", DType::kI64, "decoder inputs");
+  for (int i = 0; i < static_cast<int>(decoder_.inputs().size()); ++i) {
+    if (i == tokens_input_ || i == positions_input_ || i == select_input_) continue;
+    links_.push_back({i, require(encoder_.outputs(), decoder_.inputs()[i].name, DType::kF32, "encoder outputs")});
+  }
+  logits_output_ = require(decoder_.outputs(), "logits", DType::kF32, "decoder outputs");
+  const std::vector<std::string>& dims = decoder_.outputs()[logits_output_].dims;
+  if (dims.size() != 3 || dims[2] != std::to_string(n_vocab)) {
+    throw Error(Status::kBadProgram,
+                "decoder outputs: 'logits' must have shape (batch, rows, " + std::to_string(n_vocab) + ")");
+  }
+  for (int i = 0; i < n_layers; ++i) {
+    query_outputs_.push_back(
+        require(decoder_.outputs(), "cross_query_" + std::to_string(i), DType::kF32, "decoder outputs"));
+  }
+  decoder_inputs_.resize(decoder_.inputs().size());
+  decoder_outputs_.resize(decoder_.outputs().size());
+}
+
+void WhisperPrograms::encode(const float* mel, int64_t n_mels, int64_t frames) {
+  const TensorView input{DType::kF32, {1, n_mels, frames}, const_cast<float*>(mel)};
+  encoder_.run({&input, 1}, encoder_outputs_);
+  for (const Link& link : links_) {
+    const TensorView& value = encoder_outputs_[link.encoder_output];
+    if (value.data == nullptr || value.dtype != DType::kF32 || value.shape.rank() != 4 || value.shape[0] != 1) {
+      bad_output("the encoder's '" + encoder_.outputs()[link.encoder_output].name +
+                 "' is not f32 of shape (1, heads, frames, head_dim)");
+    }
+    decoder_inputs_[link.decoder_input] = value;
+  }
+}
+
+const float* WhisperPrograms::decode(std::span<const int64_t> tokens, int64_t batch, std::span<const int64_t> select) {
+  const int64_t time = static_cast<int64_t>(tokens.size()) / batch;
+  const int64_t past = decoder_.state_length();
+  tokens_.assign(tokens.begin(), tokens.end());
+  select_.assign(select.begin(), select.end());
+  positions_.resize(tokens.size());
+  for (int64_t i = 0; i < static_cast<int64_t>(tokens.size()); ++i) positions_[i] = past + i % time;
+
+  const int64_t rows = static_cast<int64_t>(select.size());
+  decoder_inputs_[tokens_input_] = {DType::kI64, {batch, time}, tokens_.data()};
+  decoder_inputs_[positions_input_] = {DType::kI64, {batch, time}, positions_.data()};
+  decoder_inputs_[select_input_] = {DType::kI64, {rows}, select_.data()};
+  decoder_.run(decoder_inputs_, decoder_outputs_);
+  ++runs_;
+  const TensorView& logits = decoder_outputs_[logits_output_];
+  if (logits.data == nullptr || logits.dtype != DType::kF32 || logits.shape != Shape{batch, rows, n_vocab_}) {
+    bad_output("the decoder's logits are not f32 of shape (batch, rows, n_vocab)");
+  }
+  return logits.as<const float>();
+}
+
+}  // namespace anyon

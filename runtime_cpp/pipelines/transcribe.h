@@ -1,0 +1,88 @@
+// Speech to text with Whisper: a state machine that is fed audio and stepped one window at a time.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/function_ref.h"
+#include "pipelines/transcribe_options.h"
+#include "pipelines/transcript.h"
+#include "pipelines/whisper_info.h"
+#include "program/session.h"
+
+namespace anyon {
+
+class BpeTokenizer;
+class ThreadPool;
+
+enum class StepResult {
+  kNeedAudio,  // push more, or finish()
+  kSegments,   // one window done; segments() holds what became final, which may be nothing
+  kDone,       // the recording is over
+  kCancelled,  // stopped by cancel() or should_stop; what earlier steps returned stays valid
+};
+
+// What a transcription did and how long its parts took.
+struct TranscribeInfo {
+  int64_t windows = 0;    // windows decoded
+  int64_t fallbacks = 0;  // decodings that a threshold sent back
+  int64_t tokens = 0;     // tokens of the decodings that were kept
+  int64_t steps = 0;      // decoder runs
+  int64_t gated = 0;      // windows that the speech gate refused
+  double mel_seconds = 0.0;
+  double encoder_seconds = 0.0;
+  double decoder_seconds = 0.0;  // decoder runs and the choice of tokens
+  double align_seconds = 0.0;
+};
+
+// Threads: one thread at a time, except cancel(), which any thread may call.
+// Memory: samples from the current window on are kept, nothing else grows with the recording.
+class Transcriber {
+ public:
+  // Tokenizer, sessions and pool must outlive the transcriber. The sessions' states are its own meanwhile.
+  // Throws Error when the options or the programs do not fit the model.
+  Transcriber(WhisperInfo model, const BpeTokenizer& tokenizer, Session& encoder, Session& decoder, ThreadPool& pool,
+              TranscribeOptions options);
+  ~Transcriber();
+  Transcriber(const Transcriber&) = delete;
+  Transcriber& operator=(const Transcriber&) = delete;
+
+  // Appends mono samples at `sample_rate` (Hz, the same in every call); they are resampled to the model's rate.
+  // A sample that is not finite is Error kBadAudio.
+  void push(std::span<const float> mono, int sample_rate);
+  // No more audio will come.
+  void finish();
+
+  // Works on at most one window. `should_stop` is asked before each token and each program run.
+  StepResult step(FunctionRef<bool()> should_stop);
+  StepResult step();
+
+  // What the last step made final; valid until the next step.
+  const std::vector<Segment>& segments() const;
+
+  // Ends the running or the next step with kCancelled, within one token.
+  void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
+
+  // Seconds of the recording that are transcribed, and seconds pushed so far.
+  double progress() const;
+  double duration() const;
+
+  // The language spoken: the option, or what was detected; empty before the first window is heard.
+  const std::string& language() const;
+  double language_probability() const;
+  // Every language with its probability, most probable first; empty when nothing had to be detected.
+  const std::vector<std::pair<std::string, float>>& language_probabilities() const;
+  const TranscribeInfo& info() const;
+
+ private:
+  class Impl;
+  std::atomic<bool> cancelled_{false};
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace anyon

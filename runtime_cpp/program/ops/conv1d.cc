@@ -1,0 +1,80 @@
+// conv1d: inputs [x (batch, time, cin), weight panel16 (cout, kernel*cin), bias (cout)?, residual (>= time_out, cout)?]
+// -> (batch, time_out, cout).
+#include "kernels/conv1d/conv1d.h"
+
+#include "core/checked.h"
+#include "program/ops/weights.h"
+
+namespace anyon {
+namespace {
+
+constexpr int64_t kMaxKernel = 1 << 20;
+
+class Conv1d : public Op {
+ public:
+  explicit Conv1d(AttrReader& attrs)
+      : cin_(attrs.integer("cin", 1, 1 << 30)),
+        cout_(attrs.integer("cout", 1, 1 << 30)),
+        kernel_(attrs.integer("kernel", 1, kMaxKernel)),
+        stride_(attrs.integer("stride", 1, kMaxKernel)),
+        padding_(attrs.integer("padding", 0, kMaxKernel)),
+        activation_(attrs.choice_or<Activation>("activation", kActivations, Activation::kNone)) {
+    if (padding_ >= kernel_) attrs.fail("'padding' is not smaller than 'kernel'");
+  }
+
+  void infer(InferContext& context) const override {
+    context.expect(kX, DType::kF32, 3);
+    const Shape& x = context.shape(kX);
+    if (x[2] != cin_) context.fail("x " + shape_text(x) + " does not end in cin = " + std::to_string(cin_));
+    expect_panel16(context, kWeight, cout_, kernel_ * cin_);
+    expect_vector_or_none(context, kBias, cout_);
+    const int64_t time_out = conv1d_time_out(x[1], kernel_, stride_, padding_);
+    if (time_out < 1) context.fail("x " + shape_text(x) + " is shorter than the kernel");
+    if (context.has(kResidual)) {
+      context.expect(kResidual, DType::kF32, 2);
+      const Shape& residual = context.shape(kResidual);
+      if (residual[0] < time_out || residual[1] != cout_) {
+        context.fail("residual " + shape_text(residual) + " does not cover (" + std::to_string(time_out) + ", " +
+                     std::to_string(cout_) + ")");
+      }
+    }
+    context.output(0, DType::kF32, {x[0], time_out, cout_});
+    context.workspace(conv1d_workspace_bytes(args_for(x)));
+  }
+
+  void run(const RunContext& context) const override {
+    Conv1dArgs args = args_for(context.input(kX).shape);
+    args.x = context.f32(kX);
+    args.weight = context.f32(kWeight);
+    args.bias = context.f32(kBias);
+    args.residual = context.f32(kResidual);
+    args.y = context.output(0).as<float>();
+    conv1d(context.isa(), args, context.workspace(), context.pool());
+  }
+
+ private:
+  static constexpr int kX = 0, kWeight = 1, kBias = 2, kResidual = 3;
+
+  Conv1dArgs args_for(const Shape& x) const {
+    Conv1dArgs args;
+    args.batch = x[0];
+    args.time = x[1];
+    args.cin = cin_;
+    args.cout = cout_;
+    args.kernel = kernel_;
+    args.stride = stride_;
+    args.padding = padding_;
+    args.activation = activation_;
+    return args;
+  }
+
+  const int64_t cin_, cout_, kernel_, stride_, padding_;
+  const Activation activation_;
+};
+
+}  // namespace
+
+extern const OpRow op_conv1d;
+constinit const OpRow op_conv1d = {"conv1d", 2, 4, 1, make_op<Conv1d>};
+
+}  // namespace anyon

@@ -1,0 +1,50 @@
+// embedding: inputs [ids i64 (any shape), table] -> ids' shape + (width). Ids outside the table fail the run.
+#include "kernels/embedding/embedding.h"
+
+#include "program/ops/weights.h"
+
+namespace anyon {
+namespace {
+
+constexpr std::array<std::pair<const char*, EmbeddingLayout>, 2> kLayouts = {
+    {{"rows", EmbeddingLayout::kRows}, {"panel16", EmbeddingLayout::kPanel16}}};
+
+class Embedding : public Op {
+ public:
+  explicit Embedding(AttrReader& attrs)
+      : rows_(attrs.integer("rows", 1, AttrReader::kMaxSize)),
+        width_(attrs.integer("width", 1, AttrReader::kMaxSize)),
+        layout_(attrs.choice<EmbeddingLayout>("layout", kLayouts)) {}
+
+  void infer(InferContext& context) const override {
+    context.expect(0, DType::kI64);
+    if (layout_ == EmbeddingLayout::kPanel16) {
+      expect_panel16(context, 1, rows_, width_);
+    } else {
+      context.expect(1, DType::kF32, 2);
+      context.expect_shape(1, {rows_, width_});
+    }
+    const Shape& ids = context.shape(0);
+    if (ids.rank() == Shape::kMaxRank) context.fail("ids have too many axes");
+    std::array<int64_t, Shape::kMaxRank> dims{};
+    std::copy(ids.dims().begin(), ids.dims().end(), dims.begin());
+    dims[static_cast<size_t>(ids.rank())] = width_;
+    context.output(0, DType::kF32, Shape(std::span(dims).first(static_cast<size_t>(ids.rank()) + 1)));
+  }
+
+  void run(const RunContext& context) const override {
+    embedding(context.input(0).as<int64_t>(), context.input(0).shape.elements(), context.f32(1), layout_, rows_, width_,
+              context.output(0).as<float>());
+  }
+
+ private:
+  const int64_t rows_, width_;
+  const EmbeddingLayout layout_;
+};
+
+}  // namespace
+
+extern const OpRow op_embedding;
+constinit const OpRow op_embedding = {"embedding", 2, 2, 1, make_op<Embedding>};
+
+}  // namespace anyon

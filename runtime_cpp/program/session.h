@@ -1,0 +1,44 @@
+// What loops see of a backend: one program loaded on one engine, with its own states.
+// Thread rule: a session belongs to one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace anyon {
+
+struct ValueInfo {
+  std::string name;
+  DType dtype = DType::kF32;
+  std::vector<std::string> dims;  // "batch", "time" or a decimal number, as the manifest declares them
+};
+
+class Session {
+ public:
+  virtual ~Session() = default;
+
+  // Inputs and outputs in manifest order, declared states left out.
+  virtual const std::vector<ValueInfo>& inputs() const = 0;
+  virtual const std::vector<ValueInfo>& outputs() const = 0;
+
+  // Runs the program once. `inputs` follows inputs(), `outputs` has outputs().size() elements and is filled
+  // with views that stay valid until the next run, reset_states or destruction of this session.
+  // An input whose manifest entry says "broadcast" may have batch 1 (or a divisor of the batch) instead of the batch.
+  // Throws Error; after an error every run throws Status::kPoisoned until reset_states().
+  virtual void run(std::span<const TensorView> inputs, std::span<TensorView> outputs) = 0;
+
+  // Forgets the states (length 0) and any poisoning.
+  virtual void reset_states() = 0;
+  // Row b of every state becomes what row rows[b] was; the batch becomes rows.size(). Used by beam search.
+  virtual void reorder_states(std::span<const int64_t> rows) = 0;
+  // Keeps the first `length` positions of every growing state. Used to go back to a prompt.
+  virtual void truncate_states(int64_t length) = 0;
+  // Positions held by the growing states.
+  virtual int64_t state_length() const = 0;
+};
+
+}  // namespace anyon

@@ -1,0 +1,48 @@
+"""The runtime of this project: C++ kernels, nothing to install."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from anyon import _native
+from anyon.backends.base import Capability, Resources
+from anyon.errors import BackendError, translated
+from anyon.placement import Placement
+
+if TYPE_CHECKING:
+    from anyon.bundle import Bundle
+
+
+class NativeBackend:
+    name = "native"
+
+    def probe(self) -> Capability:
+        info = _native.build_info()
+        return Capability(
+            backend=self.name,
+            available=True,
+            version=str(info.get("version", "")),
+            devices=("cpu",),
+            precisions=("f32",),
+            reason=f"built in; uses {selected_isa(None)} of {', '.join(_native.supported_isas())}",
+        )
+
+    def prepare(self, bundle: Bundle, program: str, resources: Resources) -> _native.Session:
+        with translated():
+            return bundle.native.session(program, resources.pool, resources.isa)
+
+    def place(self, bundle: Bundle, program: str, resources: Resources, reason: str) -> Placement:
+        isa = selected_isa(resources.isa)
+        return Placement(program, self.name, "cpu", isa, bundle.precision, reason)
+
+
+def selected_isa(isa: str | None) -> str:
+    """The ISA kernels will use: the argument, else ANYON_ISA, else the best. BackendError for one that is not here."""
+    supported = _native.supported_isas()
+    if isa is not None and isa not in supported:
+        raise BackendError(f"isa={isa!r}: this machine supports {', '.join(supported)}")
+    with translated():
+        return isa or _native.isa()
+
+
+BACKEND = NativeBackend()

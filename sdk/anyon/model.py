@@ -1,0 +1,121 @@
+"""`load`: from a name, a path or a hub id to a model that runs, with the placement of every program."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from anyon.errors import BackendError, BundleError, OptionError
+from anyon.progress import Report, silent
+
+if TYPE_CHECKING:
+    from anyon.bundle import Bundle
+    from anyon.whisper import WhisperModel
+
+RECIPES = ("f32",)
+MAX_THREADS = 256
+
+
+def load(
+    source: str | os.PathLike[str],
+    *,
+    backend: str = "auto",
+    threads: int | None = None,
+    isa: str | None = None,
+    strict: bool = False,
+    cache_dir: str | os.PathLike[str] | None = None,
+    progress: bool | Report | None = None,
+    recipe: str = "f32",
+) -> WhisperModel:
+    """Loads a model; the first time, a checkpoint is converted into a bundle and cached.
+
+    source: a name (`anyon models` lists them: "tiny.en", "base", "turbo", ...), a hub id ("openai/whisper-base",
+        "Systran/faster-whisper-base", also "org/name@revision" and "org/name/file.pt"), a checkpoint's folder or file
+        (Hugging Face safetensors, OpenAI .pt, CTranslate2, ggml), or a .anyon bundle. No PyTorch is needed.
+    backend: "auto", "native" or "onnxruntime". `model.placement` says what runs where, and why.
+    threads: cores that one transcription uses; None: the cores this process has, at most 16.
+    isa: forces an instruction set of the native kernels; None: ANYON_ISA, else the best here.
+    strict: what would be a fallback to another backend is an error instead.
+    cache_dir: where bundles are kept; None: $ANYON_CACHE, else the user's cache folder.
+    progress: True draws a bar on stderr, a function is called with `Progress` reports; None: silent.
+    recipe: the precision of the weights; "f32" is the only one so far.
+
+    Raises ModelNotFoundError, HubError, CheckpointError, CacheError, BundleError, BackendError or OptionError.
+    The model is immutable and may be shared by any number of threads.
+    """
+    _check_arguments(backend, threads, isa, recipe)
+    try:
+        from anyon.engines import default_threads
+        from anyon.sources import open_bundle
+    except ImportError as error:
+        raise _extension_missing(error) from error
+
+    with _reporting(progress) as report:
+        bundle, origin = open_bundle(source, recipe=recipe, cache_dir=cache_dir, report=report)
+    return _family(bundle)(
+        bundle,
+        backend=backend,
+        threads=threads or default_threads(),
+        isa=isa,
+        strict=strict,
+        origin=origin,
+    )
+
+
+def _whisper_class() -> type[WhisperModel]:
+    from anyon.whisper import WhisperModel
+
+    return WhisperModel
+
+
+# A manifest's family → the class that runs it, imported when it is needed. A new family is a new row.
+FAMILIES: dict[str, Callable[[], type[WhisperModel]]] = {"whisper": _whisper_class}
+
+
+def _family(bundle: Bundle) -> type[WhisperModel]:
+    row = FAMILIES.get(bundle.family)
+    if row is None:
+        raise BundleError(
+            f"{bundle.path}: family {bundle.family!r} is not known here, only {', '.join(FAMILIES)} "
+            "(made by a newer anyon? pip install --upgrade anyon)"
+        )
+    return row()
+
+
+def _check_arguments(backend: Any, threads: Any, isa: Any, recipe: Any) -> None:
+    from anyon.backends import NAMES
+
+    if backend != "auto" and backend not in NAMES:
+        raise OptionError(f"backend={backend!r}: expected auto, {', '.join(NAMES)}")
+    whole = isinstance(threads, int) and not isinstance(threads, bool)
+    if threads is not None and not (whole and 1 <= threads <= MAX_THREADS):
+        raise OptionError(f"threads={threads!r}: expected a whole number in 1..{MAX_THREADS}, or None")
+    if isa is not None and not isinstance(isa, str):
+        raise OptionError(f"isa={isa!r}: expected a name such as 'avx2', or None")
+    if isa is not None and backend not in ("auto", "native"):
+        raise OptionError(f"isa={isa!r}: backend {backend!r} chooses its own instructions (leave isa out)")
+    if recipe not in RECIPES:
+        raise OptionError(f"recipe={recipe!r}: expected {', '.join(RECIPES)}")
+
+
+def _reporting(progress: bool | Report | None) -> Any:
+    """A context manager that gives the function to report to."""
+    from contextlib import nullcontext
+
+    if progress is True:
+        from anyon.progress_bar import progress_bar
+
+        return progress_bar()
+    if callable(progress):
+        return nullcontext(progress)
+    if progress in (None, False):
+        return nullcontext(silent)
+    raise OptionError(f"progress={progress!r}: expected True, a function, or None")
+
+
+def _extension_missing(error: ImportError) -> BackendError:
+    return BackendError(
+        f"anyon._native, the compiled runtime, cannot be loaded: {error} "
+        "(reinstall with: pip install --force-reinstall anyon; from a source checkout: pip install .)"
+    )
