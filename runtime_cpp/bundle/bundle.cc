@@ -168,7 +168,7 @@ std::shared_ptr<const Bundle> Bundle::from_memory(std::span<const std::byte> byt
                                                   const std::string& name) {
   if (reinterpret_cast<uintptr_t>(bytes.data()) % kAlignment != 0) {
     auto copy = std::make_shared<Arena>(static_cast<int64_t>(bytes.size()));
-    std::memcpy(copy->data(), bytes.data(), bytes.size());
+    std::copy(bytes.begin(), bytes.end(), copy->data());
     const std::span<const std::byte> aligned(copy->data(), bytes.size());
     return std::shared_ptr<const Bundle>(new Bundle(name, aligned, std::move(copy)));
   }

@@ -13,8 +13,7 @@ namespace anyon {
 
 // The content of tests/cpp/data/<name>.
 inline std::string data_text(const std::string& name) {
-  std::string path = __FILE__;
-  path = path.substr(0, path.rfind("test_data.h")) + "data/" + name;
+  const std::string path = std::string(ANYON_TEST_DATA_FOLDER) + "/" + name;
   std::ifstream file(path, std::ios::binary);
   if (!file) throw std::runtime_error("no such test data: " + path);
   return {std::istreambuf_iterator<char>(file), {}};
