@@ -7,6 +7,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 namespace anyon {
@@ -24,15 +26,50 @@ bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+
+bool has_avx_vnni() {
+  constexpr unsigned kAvxVnniBit = 1u << 4;  // leaf 7, subleaf 1, EAX
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return has_avx2() && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & kAvxVnniBit) != 0;
+}
+
+bool has_avx512_vnni() {
+  return has_avx512() && __builtin_cpu_supports("avx512vnni");
+}
+#elif defined(__aarch64__)
+// Linux tells in the auxiliary vector; every Apple core since the M1 has dotprod.
+bool has_dotprod() {
+#if defined(__linux__)
+  constexpr unsigned long kAsimdDotProduct = 1ul << 20;
+  return (getauxval(AT_HWCAP) & kAsimdDotProduct) != 0;
+#elif defined(__APPLE__)
+  return true;
+#else
+  return false;
+#endif
+}
+
+bool has_i8mm() {
+#if defined(__linux__)
+  constexpr unsigned long kInt8MatrixMultiply = 1ul << 13;
+  return has_dotprod() && (getauxval(AT_HWCAP2) & kInt8MatrixMultiply) != 0;
+#else
+  return false;
+#endif
+}
 #endif
 
 std::vector<Isa> native_isas() {
   std::vector<Isa> isas = {Isa::kScalar};
 #if defined(__aarch64__)
   isas.push_back(Isa::kNeon);  // every AArch64 core has it
+  if (has_dotprod()) isas.push_back(Isa::kNeonDot);
+  if (has_i8mm()) isas.push_back(Isa::kNeonI8mm);
 #elif defined(__x86_64__)
   if (has_avx2()) isas.push_back(Isa::kAvx2);
+  if (has_avx_vnni()) isas.push_back(Isa::kAvxVnni);
   if (has_avx512()) isas.push_back(Isa::kAvx512);
+  if (has_avx512_vnni()) isas.push_back(Isa::kAvx512Vnni);
 #endif
   return isas;
 }
@@ -47,16 +84,46 @@ const char* name(Isa isa) {
       return "neon";
     case Isa::kAvx2:
       return "avx2";
+    case Isa::kNeonDot:
+      return "neondot";
+    case Isa::kNeonI8mm:
+      return "neoni8mm";
+    case Isa::kAvxVnni:
+      return "avxvnni";
     case Isa::kAvx512:
       return "avx512";
+    case Isa::kAvx512Vnni:
+      return "avx512vnni";
   }
   return "unknown";
+}
+
+Isa fallback(Isa isa) {
+  switch (isa) {
+    case Isa::kNeonI8mm:
+      return Isa::kNeonDot;
+    case Isa::kNeonDot:
+      return Isa::kNeon;
+    case Isa::kAvx512Vnni:
+      return Isa::kAvx512;
+    case Isa::kAvx512:
+    case Isa::kAvxVnni:
+      return Isa::kAvx2;
+    default:
+      return isa;
+  }
+}
+
+Isa float_isa(Isa isa) {
+  if (isa == Isa::kAvx512Vnni) return Isa::kAvx512;
+  if (isa == Isa::kAvxVnni) return Isa::kAvx2;
+  return isa == Isa::kNeonDot || isa == Isa::kNeonI8mm ? Isa::kNeon : isa;
 }
 
 std::vector<Isa> supported_isas() {
   std::vector<Isa> isas = native_isas();
 #if defined(ANYON_EMULATE_AVX512)
-  if (isas.back() != Isa::kAvx512) isas.push_back(Isa::kAvx512);
+  if (isas.back() < Isa::kAvx512) isas.push_back(Isa::kAvx512);
 #endif
   return isas;
 }

@@ -8,11 +8,27 @@
 
 namespace anyon {
 
-// In rising order of preference on one machine; kScalar is plain C++ and runs everywhere.
-enum class Isa : uint8_t { kScalar, kNeon, kAvx2, kAvx512 };
+// In rising order of preference on one machine; kScalar is plain C++ and runs everywhere. Those with integer dot
+// products contain the one before them without.
+enum class Isa : uint8_t {
+  kScalar,
+  kNeon,
+  kNeonDot,   // dotprod: 4 products of 8 bits into each 32-bit lane
+  kNeonI8mm,  // i8mm: 2 x 2 sums of 8 products
+  kAvx2,
+  kAvxVnni,  // AVX2 with AVX-VNNI
+  kAvx512,   // F, BW, DQ, VL
+  kAvx512Vnni,
+};
 
-// "scalar", "neon", "avx2" or "avx512".
+// "scalar", "neon", "neondot", "neoni8mm", "avx2", "avxvnni", "avx512" or "avx512vnni".
 const char* name(Isa isa);
+
+// The ISA whose code runs where there is none for `isa`, or `isa` itself when there is none to fall back to.
+Isa fallback(Isa isa);
+
+// `isa` without integer dot products: what code in floating point is written for.
+Isa float_isa(Isa isa);
 
 // What this build contains and this machine can run, slowest first; never empty.
 std::vector<Isa> supported_isas();

@@ -19,8 +19,8 @@ constexpr int64_t kHalf = LogMel::kFftSize / 2;  // samples on either side of a 
 
 log_mel::Compute kernel_for(Isa isa) {
 #if defined(__x86_64__)
-  if (isa == Isa::kAvx512) return log_mel::compute_avx512;
-  if (isa == Isa::kAvx2) return log_mel::compute_avx2;
+  if (float_isa(isa) == Isa::kAvx512) return log_mel::compute_avx512;
+  if (float_isa(isa) == Isa::kAvx2) return log_mel::compute_avx2;
 #endif
   return log_mel::compute_baseline;
 }

@@ -30,8 +30,8 @@ constexpr size_t kPiece = size_t{1} << 16;
 
 resampling::Dot dot_for(Isa isa) {
 #if defined(__x86_64__)
-  if (isa == Isa::kAvx512) return resampling::dot_avx512;
-  if (isa == Isa::kAvx2) return resampling::dot_avx2;
+  if (float_isa(isa) == Isa::kAvx512) return resampling::dot_avx512;
+  if (float_isa(isa) == Isa::kAvx2) return resampling::dot_avx2;
 #endif
   return resampling::dot_baseline;
 }

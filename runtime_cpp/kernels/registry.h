@@ -17,11 +17,14 @@ struct KernelRow {
   Function* function;
 };
 
-// The first row for `isa`. Throws Error(kUnsupportedIsa) when this build has none.
+// The first row for `isa`, or for the nearest ISA it contains. Throws Error(kUnsupportedIsa) when this build has none.
 template <class Function>
 Function* kernel_for(std::span<const KernelRow<Function>> rows, Isa isa, const char* op) {
-  for (const KernelRow<Function>& row : rows) {
-    if (row.isa == isa) return row.function;
+  for (Isa wanted = isa;; wanted = fallback(wanted)) {
+    for (const KernelRow<Function>& row : rows) {
+      if (row.isa == wanted) return row.function;
+    }
+    if (fallback(wanted) == wanted) break;
   }
   throw Error(Status::kUnsupportedIsa,
               std::string(op) + ": this build has no kernel for " + name(isa) + "; pick one of supported_isas()");

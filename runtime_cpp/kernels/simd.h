@@ -17,21 +17,33 @@
 #include <cstdint>
 
 #if defined(ANYON_SIMD_AVX2)
-#include "kernels/simd_avx2.h"
 #define ANYON_SIMD avx2
 #define ANYON_KERNEL_NAME(stem) stem##__avx2
+#include "kernels/simd_avx2.h"
+#elif defined(ANYON_SIMD_AVXVNNI)
+#define ANYON_SIMD avxvnni
+#define ANYON_KERNEL_NAME(stem) stem##__avxvnni
+#include "kernels/simd_avx2.h"
 #elif defined(ANYON_SIMD_AVX512)
-#include "kernels/simd_avx512.h"
 #define ANYON_SIMD avx512
 #define ANYON_KERNEL_NAME(stem) stem##__avx512
+#include "kernels/simd_avx512.h"
+#elif defined(ANYON_SIMD_AVX512VNNI)
+#define ANYON_SIMD avx512vnni
+#define ANYON_KERNEL_NAME(stem) stem##__avx512vnni
+#include "kernels/simd_avx512.h"
 #elif defined(ANYON_SIMD_NEON)
-#include "kernels/simd_neon.h"
 #define ANYON_SIMD neon
 #define ANYON_KERNEL_NAME(stem) stem##__neon
+#include "kernels/simd_neon.h"
+#elif defined(ANYON_SIMD_NEONDOT)
+#define ANYON_SIMD neondot
+#define ANYON_KERNEL_NAME(stem) stem##__neondot
+#include "kernels/simd_neon.h"
 #elif defined(ANYON_SIMD_SCALAR)
-#include "kernels/simd_scalar.h"
 #define ANYON_SIMD scalar
 #define ANYON_KERNEL_NAME(stem) stem##__scalar
+#include "kernels/simd_scalar.h"
 #else
 #error "define ANYON_SIMD_<ISA> before including a kernel"
 #endif

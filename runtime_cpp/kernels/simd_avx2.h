@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace anyon::avx2 {
+namespace anyon::ANYON_SIMD {
 
 inline constexpr int kLanes = 8;
 
@@ -97,4 +97,4 @@ inline Vec sum_each(const Vec (&v)[kLanes]) {
   return {_mm256_add_ps(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31))};
 }
 
-}  // namespace anyon::avx2
+}  // namespace anyon::ANYON_SIMD

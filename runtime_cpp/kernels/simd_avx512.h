@@ -14,7 +14,7 @@
 
 #include <cstdint>
 
-namespace anyon::avx512 {
+namespace anyon::ANYON_SIMD {
 
 inline constexpr int kLanes = 16;
 
@@ -114,4 +114,4 @@ inline Vec sum_each(const Vec (&v)[kLanes]) {
   return {_mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x88), _mm512_shuffle_f32x4(low, high, 0xDD))};
 }
 
-}  // namespace anyon::avx512
+}  // namespace anyon::ANYON_SIMD

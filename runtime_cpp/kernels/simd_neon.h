@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace anyon::neon {
+namespace anyon::ANYON_SIMD {
 
 inline constexpr int kLanes = 4;
 
@@ -84,4 +84,4 @@ inline Vec sum_each(const Vec (&v)[kLanes]) {
   return {vpaddq_f32(vpaddq_f32(v[0].v, v[1].v), vpaddq_f32(v[2].v, v[3].v))};
 }
 
-}  // namespace anyon::neon
+}  // namespace anyon::ANYON_SIMD

@@ -6,24 +6,42 @@
 
 #include "core/status.h"
 #include "kernels/linear/linear.h"
+#include "kernels/linear_i8/linear_i8.h"
 
 namespace anyon {
+
+namespace {
+
+int64_t checked_id(int64_t id, int64_t position, int64_t rows) {
+  if (id < 0 || id >= rows) {
+    throw Error(Status::kInvalidArgument, "embedding: id " + std::to_string(id) + " at position " +
+                                              std::to_string(position) + " is outside the table of " +
+                                              std::to_string(rows) + " rows");
+  }
+  return id;
+}
+
+}  // namespace
 
 void embedding(const int64_t* ids, int64_t count, const float* table, EmbeddingLayout layout, int64_t rows,
                int64_t width, float* y) {
   for (int64_t i = 0; i < count; ++i, y += width) {
-    const int64_t id = ids[i];
-    if (id < 0 || id >= rows) {
-      throw Error(Status::kInvalidArgument, "embedding: id " + std::to_string(id) + " at position " +
-                                                std::to_string(i) + " is outside the table of " + std::to_string(rows) +
-                                                " rows");
-    }
+    const int64_t id = checked_id(ids[i], i, rows);
     if (layout == EmbeddingLayout::kRows) {
       if (width > 0) std::memcpy(y, table + id * width, static_cast<size_t>(width) * sizeof(float));
     } else {
       const float* column = table + (id / kPanel) * width * kPanel + id % kPanel;
       for (int64_t j = 0; j < width; ++j) y[j] = column[j * kPanel];
     }
+  }
+}
+
+void embedding_i8(const int64_t* ids, int64_t count, const int8_t* table, const float* scale, int64_t rows,
+                  int64_t width, float* y) {
+  for (int64_t i = 0; i < count; ++i, y += width) {
+    const int64_t id = checked_id(ids[i], i, rows);
+    const int8_t* column = table + panel16x4_bytes(id / kPanel * kPanel, width) + id % kPanel * 4;
+    for (int64_t j = 0; j < width; ++j) y[j] = scale[id] * static_cast<float>(column[j / 4 * 64 + j % 4]);
   }
 }
 

@@ -12,4 +12,8 @@ enum class EmbeddingLayout : uint8_t { kRows /* (rows, width) */, kPanel16 /* li
 void embedding(const int64_t* ids, int64_t count, const float* table, EmbeddingLayout layout, int64_t rows,
                int64_t width, float* y);
 
+// The same from an 8-bit table in linear_i8's panels: y = scale[id] * q.
+void embedding_i8(const int64_t* ids, int64_t count, const int8_t* table, const float* scale, int64_t rows,
+                  int64_t width, float* y);
+
 }  // namespace anyon

@@ -1,20 +1,11 @@
 // linear's block kernel, written once: panels of W stay in the first-level cache while all rows of the block pass.
 #pragma once
 
+#include "kernels/activation_math.h"
 #include "kernels/linear/linear.h"
 #include "kernels/linear/micro_kernel.h"
-#include "kernels/simd_math.h"
 
 namespace anyon::ANYON_SIMD {
-
-template <Activation kActivation>
-inline Vec activate(Vec x) {
-  if constexpr (kActivation == Activation::kGelu) return gelu(x);
-  if constexpr (kActivation == Activation::kGeluTanh) return gelu_tanh(x);
-  if constexpr (kActivation == Activation::kRelu) return relu(x);
-  if constexpr (kActivation == Activation::kSilu) return silu(x);
-  return x;
-}
 
 // y = act(tile + bias) + residual for columns [begin, begin + width) of the block; the tile is still in cache.
 template <Activation kActivation>

@@ -23,6 +23,23 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+// Operations per nanosecond of `work` on all threads, best of several tries.
+double peak_rate(int64_t (*work)(int64_t iterations), ThreadPool& pool) {
+  constexpr int kTries = 30;
+  constexpr int64_t kIterations = 500'000;  // about 1 ms
+  const int threads = pool.size();
+  double best = 0.0;
+  for (int i = 0; i < kTries; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    std::vector<int64_t> done(static_cast<size_t>(threads));
+    pool.run(threads, [&](int64_t task, int) { done[static_cast<size_t>(task)] = work(kIterations); });
+    double total = 0.0;
+    for (const int64_t operations : done) total += static_cast<double>(operations);
+    best = std::max(best, total / seconds_since(start) * 1e-9);
+  }
+  return best;
+}
+
 }  // namespace
 
 std::span<const KernelRow<peak_kernel>> peak_kernels() {
@@ -30,20 +47,12 @@ std::span<const KernelRow<peak_kernel>> peak_kernels() {
 }
 
 double peak_gflops(Isa isa, ThreadPool& pool) {
-  constexpr int kTries = 30;
-  constexpr int64_t kIterations = 500'000;  // about 1 ms
+  return peak_rate(kernel_for(peak_kernels(), isa, "peak")().multiply_add, pool);
+}
+
+double peak_gops_i8(Isa isa, ThreadPool& pool) {
   const PeakKernels kernels = kernel_for(peak_kernels(), isa, "peak")();
-  const int threads = pool.size();
-  double best = 0.0;
-  for (int i = 0; i < kTries; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    std::vector<int64_t> flops(static_cast<size_t>(threads));
-    pool.run(threads, [&](int64_t task, int) { flops[static_cast<size_t>(task)] = kernels.multiply_add(kIterations); });
-    double total = 0.0;
-    for (const int64_t f : flops) total += static_cast<double>(f);
-    best = std::max(best, total / seconds_since(start) * 1e-9);
-  }
-  return best;
+  return kernels.multiply_add_i8 == nullptr ? 0.0 : peak_rate(kernels.multiply_add_i8, pool);
 }
 
 double read_bandwidth(Isa isa, int64_t bytes, ThreadPool& pool) {

@@ -2,7 +2,11 @@
 #pragma once
 
 #include "kernels/peak/peak.h"
+#if defined(ANYON_SIMD_AVX512)
 #include "kernels/simd.h"
+#else
+#include "kernels/simd_i8.h"
+#endif
 
 namespace anyon::ANYON_SIMD {
 
@@ -22,6 +26,31 @@ inline int64_t multiply_add(int64_t iterations) {
   (void)sink;
   return iterations * kChains * kLanes * 2;
 }
+
+#if !defined(ANYON_SIMD_AVX512)
+inline int64_t multiply_add_i8(int64_t iterations) {
+  constexpr int kChains = 12;
+  alignas(64) int8_t weights[kLanes * 4];
+  for (int i = 0; i < kLanes * 4; ++i) weights[i] = static_cast<int8_t>(i % 3);
+  const uint8_t bytes[4] = {1, 2, 3, 4};
+  int32_t starts[kChains + kLanes];  // different, else the compiler sees that every chain does the same
+  for (int i = 0; i < kChains + kLanes; ++i) starts[i] = i;
+  const Weights w = load_weights(weights);
+  const Input x = broadcast4(bytes);
+  Sum sum[kChains];
+#pragma GCC unroll 16
+  for (int c = 0; c < kChains; ++c) sum[c] = load_sum(starts + c);
+  for (int64_t i = 0; i < iterations; ++i) {
+#pragma GCC unroll 16
+    for (int c = 0; c < kChains; ++c) sum[c] = dot4(sum[c], x, w);
+  }
+  Sum total = sum[0];
+  for (int c = 1; c < kChains; ++c) total = add(total, sum[c]);
+  volatile float sink = reduce_add(to_float(total));
+  (void)sink;
+  return iterations * kChains * kLanes * 8;
+}
+#endif
 
 inline float read_sum(const float* data, int64_t count) {
   constexpr int kVectors = 8;
@@ -44,8 +73,12 @@ inline float read_sum(const float* data, int64_t count) {
 
 namespace anyon {
 
-PeakKernels ANYON_KERNEL_NAME(peak_f32)() {
-  return {ANYON_SIMD::multiply_add, ANYON_SIMD::read_sum};
+PeakKernels ANYON_KERNEL_NAME(peak)() {
+#if defined(ANYON_SIMD_AVX512)
+  return {ANYON_SIMD::multiply_add, nullptr, ANYON_SIMD::read_sum};
+#else
+  return {ANYON_SIMD::multiply_add, ANYON_SIMD::multiply_add_i8, ANYON_SIMD::read_sum};
+#endif
 }
 
 }  // namespace anyon

@@ -24,12 +24,7 @@ class Embedding : public Op {
       context.expect(1, DType::kF32, 2);
       context.expect_shape(1, {rows_, width_});
     }
-    const Shape& ids = context.shape(0);
-    if (ids.rank() == Shape::kMaxRank) context.fail("ids have too many axes");
-    std::array<int64_t, Shape::kMaxRank> dims{};
-    std::copy(ids.dims().begin(), ids.dims().end(), dims.begin());
-    dims[static_cast<size_t>(ids.rank())] = width_;
-    context.output(0, DType::kF32, Shape(std::span(dims).first(static_cast<size_t>(ids.rank()) + 1)));
+    context.output(0, DType::kF32, embedded_shape(context, context.shape(0), width_));
   }
 
   void run(const RunContext& context) const override {

@@ -1,7 +1,9 @@
 // Checks that several ops make on their weights.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <span>
 #include <utility>
 
 #include "kernels/activation.h"
@@ -24,11 +26,30 @@ inline void expect_panel16(const InferContext& context, int input, int64_t n, in
   context.expect_shape(input, {(n + kPanel - 1) / kPanel, k, kPanel});
 }
 
+// Inputs from `input` on are an 8-bit weight of (n, k) in linear_i8's panels, its scales and its sums.
+inline void expect_panel16x4(const InferContext& context, int input, int64_t n, int64_t k) {
+  context.expect(input, DType::kI8, 4);
+  context.expect_shape(input, {(n + kPanel - 1) / kPanel, (k + 3) / 4, kPanel, 4});
+  context.expect(input + 1, DType::kF32, 1);
+  context.expect_shape(input + 1, {n});
+  context.expect(input + 2, DType::kI32, 1);
+  context.expect_shape(input + 2, {n});
+}
+
 // The input was left out or is an f32 vector of `size`.
 inline void expect_vector_or_none(const InferContext& context, int input, int64_t size) {
   if (!context.has(input)) return;
   context.expect(input, DType::kF32, 1);
   context.expect_shape(input, {size});
+}
+
+// The shape of `ids` with an axis of `width` behind it.
+inline Shape embedded_shape(const InferContext& context, const Shape& ids, int64_t width) {
+  if (ids.rank() == Shape::kMaxRank) context.fail("ids have too many axes");
+  std::array<int64_t, Shape::kMaxRank> dims{};
+  std::copy(ids.dims().begin(), ids.dims().end(), dims.begin());
+  dims[static_cast<size_t>(ids.rank())] = width;
+  return Shape(std::span(dims).first(static_cast<size_t>(ids.rank()) + 1));
 }
 
 // Product of all dims but the last: how many rows a value has.

@@ -1,0 +1,101 @@
+// linear_i8: y = act(x W^T + bias) + residual with W in 8 bits per output and x quantised to 8 bits per row on the way.
+// Sums are exact integers; the only losses are the two roundings to 8 bits.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "core/function_ref.h"
+#include "core/threads.h"
+#include "kernels/activation.h"
+#include "kernels/registry.h"
+
+namespace anyon {
+
+// Layout `panel16x4` of W (n, k): [ceil(n/16)][ceil(k/4)][16][4] int8, zero padded in n and k; element (i, j) is at
+// (((i/16) * ceil(k/4) + j/4) * 16 + i%16) * 4 + j%4. Values lie in [-127, 127].
+constexpr int64_t panel16x4_bytes(int64_t n, int64_t k) {
+  return (n + 15) / 16 * 16 * ((k + 3) / 4 * 4);
+}
+void pack_panel16x4(const int8_t* weight, int64_t stride, int64_t n, int64_t k, int8_t* packed);
+
+// So many products of 255 x 127 can be summed in 32 bits.
+inline constexpr int64_t kLinearI8MaxDepth = 65536;
+
+struct LinearI8Args {
+  const float* x = nullptr;  // (m, k), rows x_stride elements apart
+  int64_t x_stride = 0;
+  const int8_t* weight = nullptr;   // panel16x4, 64-byte aligned for speed
+  const float* scale = nullptr;     // (n): weight (i, j) stands for scale[i] * q
+  const int32_t* sum = nullptr;     // (n): sum of q over k
+  const float* bias = nullptr;      // (n), or null
+  const float* residual = nullptr;  // (m, n), rows residual_stride apart, or null; may be y itself
+  int64_t residual_stride = 0;
+  float* y = nullptr;  // (m, n), rows y_stride apart; must not overlap x
+  int64_t y_stride = 0;
+  int64_t m = 0, n = 0, k = 0;  // any of them may be 0; k up to kLinearI8MaxDepth
+  Activation activation = Activation::kNone;
+};
+
+// Each row of x becomes q = round(x / s) + z with s = (max - min) / 255 over the row and 0, so that 0 stays exact.
+// Integer sums make a row's result independent of threads, of the other rows and, where multiply-adds fuse, of the ISA.
+// `workspace`: linear_i8_workspace_bytes, 64-byte aligned. Throws Error(kUnsupportedIsa) only.
+void linear_i8(Isa isa, const LinearI8Args& args, void* workspace, ThreadPool& pool);
+// The same with row r of x at x_row(r), wherever that is; args.x is not used.
+void linear_i8(Isa isa, const LinearI8Args& args, FunctionRef<const float*(int64_t row)> x_row, void* workspace,
+               ThreadPool& pool);
+int64_t linear_i8_workspace_bytes(int64_t m, int64_t k, int threads);
+
+// A matrix of quantised rows: value (r, j) stands for scale[r] * (q - zero[r]), j < k. Rows are padded to whole groups
+// of 4; what lies in the padding does not matter, since weights are zero there.
+struct QuantizedRows {
+  const uint8_t* q = nullptr;
+  int64_t stride = 0;  // bytes between rows
+  const float* scale = nullptr;
+  const int32_t* zero = nullptr;
+};
+
+// What one kernel call computes: `rows` quantised rows times the panels of columns [0, n). Pointers to weight, scale,
+// sum, bias, residual and y are already offset.
+struct LinearI8Block {
+  QuantizedRows x;
+  int64_t rows = 0;
+  const int8_t* weight = nullptr;
+  const float* scale = nullptr;
+  const int32_t* sum = nullptr;
+  const float* bias = nullptr;
+  const float* residual = nullptr;
+  int64_t residual_stride = 0;
+  float* y = nullptr;
+  int64_t y_stride = 0;
+  int64_t n = 0, k = 0;
+  Activation activation = Activation::kNone;
+};
+
+// Smallest and largest of `count` values and 0.
+struct Range {
+  float low = 0.0f, high = 0.0f;
+};
+
+// How a range of floats maps to 8 bits on one ISA (inputs are signed on some): q = round(x * inverse + zero).
+struct InputScale {
+  float scale = 0.0f, inverse = 0.0f;
+  int32_t zero = 0;
+};
+
+// The kernels of one ISA.
+struct LinearI8Kernels {
+  Range (*range)(const float* x, int64_t count);
+  InputScale (*input_scale)(Range range);
+  void (*quantize)(const float* x, int64_t count, const InputScale& scale, uint8_t* q);
+  void (*multiply)(const LinearI8Block& block);
+};
+using linear_i8_kernel = LinearI8Kernels();
+std::span<const KernelRow<linear_i8_kernel>> linear_i8_kernels();
+
+namespace reference {
+// Plain loops in double over the dequantised operands: what the kernels would give if sums were exact reals.
+void linear_i8(const LinearI8Args& args);
+}  // namespace reference
+
+}  // namespace anyon

@@ -1,0 +1,131 @@
+// The inner product of every 8-bit matrix op: a few rows of bytes times a few panels, sums in registers.
+#pragma once
+
+#include "kernels/simd_i8.h"
+
+namespace anyon::ANYON_SIMD {
+
+inline constexpr int kPanelWidth = 16;
+inline constexpr int kPanelVectors = kPanelWidth / kLanes;
+
+// Rows of a full strip and panels it takes at once, so that sums, inputs and one weight fill the registers.
+#if defined(ANYON_SIMD_AVX512VNNI)
+inline constexpr int kStripRowsI8 = 6, kStripPanelsI8 = 4;
+#elif defined(ANYON_SIMD_AVXVNNI)
+inline constexpr int kStripRowsI8 = 6, kStripPanelsI8 = 1;
+#elif defined(ANYON_SIMD_AVX2)
+inline constexpr int kStripRowsI8 = 4, kStripPanelsI8 = 1;
+#elif defined(ANYON_SIMD_NEON) || defined(ANYON_SIMD_NEONDOT)
+inline constexpr int kStripRowsI8 = 6, kStripPanelsI8 = 1;
+#else
+inline constexpr int kStripRowsI8 = 2, kStripPanelsI8 = 1;
+#endif
+inline constexpr int kStripWidthI8 = kStripPanelsI8 * kPanelWidth;
+
+// tile (rows, panels * 16) = x (rows, 4 * groups bytes) times panels of (groups, 16, 4), `panel_stride` bytes apart.
+using micro_kernel_i8 = void(const uint8_t* x, int64_t x_stride, const int8_t* weight, int64_t panel_stride,
+                             int64_t groups, int32_t* tile, int64_t tile_stride);
+
+template <int kRows, int kPanels>
+void dot_strip(const uint8_t* x, int64_t x_stride, const int8_t* weight, int64_t panel_stride, int64_t groups,
+               int32_t* tile, int64_t tile_stride) {
+  constexpr int kVectors = kPanels * kPanelVectors;
+  Sum sum[kRows][kVectors];
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+    for (int c = 0; c < kVectors; ++c) sum[r][c] = zero_sum();
+  }
+  const uint8_t* rows[kRows];
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) rows[r] = x + r * x_stride;
+  const int8_t* panels[kPanels];
+#pragma GCC unroll 16
+  for (int p = 0; p < kPanels; ++p) panels[p] = weight + p * panel_stride;
+  for (int64_t g = 0; g < groups; ++g) {
+    Input input[kRows];
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) input[r] = broadcast4(rows[r] + g * 4);
+#pragma GCC unroll 16
+    for (int c = 0; c < kVectors; ++c) {
+      const Weights w =
+          load_weights(panels[c / kPanelVectors] + g * kPanelWidth * 4 + c % kPanelVectors * (kLanes * 4));
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) sum[r][c] = dot4(sum[r][c], input[r], w);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+    for (int c = 0; c < kVectors; ++c) store_sum(tile + r * tile_stride + c * kLanes, sum[r][c]);
+  }
+}
+
+// One panel read as one stream, for few rows, where memory is the limit: the groups go to kChains sums in turn.
+template <int kRows>
+void dot_stream(const uint8_t* x, int64_t x_stride, const int8_t* weight, int64_t /*panel_stride*/, int64_t groups,
+                int32_t* tile, int64_t tile_stride) {
+  constexpr int kChains = kPanelVectors > 1 ? 1 : kRows <= 3 ? 4 : 2;
+  Sum sum[kChains][kRows][kPanelVectors];
+#pragma GCC unroll 16
+  for (int i = 0; i < kChains; ++i) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+      for (int c = 0; c < kPanelVectors; ++c) sum[i][r][c] = zero_sum();
+    }
+  }
+  const auto step = [&](int chain, int64_t g) __attribute__((always_inline)) {
+    Input input[kRows];
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) input[r] = broadcast4(x + r * x_stride + g * 4);
+#pragma GCC unroll 16
+    for (int c = 0; c < kPanelVectors; ++c) {
+      const Weights w = load_weights(weight + g * kPanelWidth * 4 + c * (kLanes * 4));
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) sum[chain][r][c] = dot4(sum[chain][r][c], input[r], w);
+    }
+  };
+  int64_t g = 0;
+  for (; g + kChains <= groups; g += kChains) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kChains; ++i) step(i, g + i);
+  }
+  for (; g < groups; ++g) step(0, g);
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+    for (int c = 0; c < kPanelVectors; ++c) {
+      Sum total = sum[0][r][c];
+#pragma GCC unroll 16
+      for (int i = 1; i < kChains; ++i) total = add(total, sum[i][r][c]);
+      store_sum(tile + r * tile_stride + c * kLanes, total);
+    }
+  }
+}
+
+// The kernel for a strip of `rows` and either kStripPanelsI8 panels (`wide`) or one.
+inline micro_kernel_i8* strip_kernel_i8(int64_t rows, bool wide) {
+  switch (rows) {
+    case 1:
+      return wide ? dot_strip<1, kStripPanelsI8> : dot_stream<1>;
+    case 2:
+      return wide ? dot_strip<2, kStripPanelsI8> : dot_stream<2>;
+#if !defined(ANYON_SIMD_SCALAR)
+    case 3:
+      return wide ? dot_strip<3, kStripPanelsI8> : dot_stream<3>;
+    case 4:
+      return wide ? dot_strip<4, kStripPanelsI8> : dot_stream<4>;
+#if !defined(ANYON_SIMD_AVX2)
+    case 5:
+      return wide ? dot_strip<5, kStripPanelsI8> : dot_stream<5>;
+    case 6:
+      return wide ? dot_strip<6, kStripPanelsI8> : dot_stream<6>;
+#endif
+#endif
+    default:
+      return nullptr;  // strips have at most kStripRowsI8 rows
+  }
+}
+
+}  // namespace anyon::ANYON_SIMD

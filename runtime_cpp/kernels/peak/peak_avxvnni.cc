@@ -1,0 +1,3 @@
+// peak for AVXVNNI.
+#define ANYON_SIMD_AVXVNNI
+#include "kernels/peak/peak_kernel.h"

@@ -1,0 +1,3 @@
+// peak for NEONDOT.
+#define ANYON_SIMD_NEONDOT
+#include "kernels/peak/peak_kernel.h"

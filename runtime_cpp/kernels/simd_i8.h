@@ -1,0 +1,248 @@
+// What integer kernels add to simd.h: products of 8-bit inputs with 8-bit weights, summed exactly in 32 bits.
+//
+//   Sum          kLanes int32 sums; zero_sum, load_sum, store_sum
+//   Weights      kLanes x 4 int8 weights in [-127, 127]; load_weights
+//   Input        4 quantised inputs, the same in every lane; broadcast4
+//   dot4         sum[i] + input[0..3] . weights[i][0..3]
+//   to_float     the sums as floats
+//   minus_product(a, z, b) = a - z * b
+//   store_bytes  kLanes floats, rounded to the nearest integer (ties to even), as bytes; the caller keeps them in range
+//   kInputLow    the smallest quantised input: 0 where the product takes unsigned inputs, else -128
+#pragma once
+
+#include "kernels/simd.h"
+
+namespace anyon::ANYON_SIMD {
+
+#if defined(ANYON_SIMD_AVX512VNNI)
+
+inline constexpr int kInputLow = 0;
+struct Sum {
+  __m512i v;
+};
+struct Weights {
+  __m512i v;
+};
+struct Input {
+  __m512i v;
+};
+inline Sum zero_sum() {
+  return {_mm512_setzero_si512()};
+}
+inline Sum load_sum(const int32_t* p) {
+  return {_mm512_loadu_si512(p)};
+}
+inline void store_sum(int32_t* p, Sum a) {
+  _mm512_storeu_si512(p, a.v);
+}
+inline Sum add(Sum a, Sum b) {
+  return {_mm512_add_epi32(a.v, b.v)};
+}
+inline Weights load_weights(const int8_t* p) {
+  return {_mm512_loadu_si512(p)};
+}
+inline Input broadcast4(const uint8_t* p) {
+  int32_t four;
+  __builtin_memcpy(&four, p, 4);
+  return {_mm512_set1_epi32(four)};
+}
+inline Sum dot4(Sum sum, Input x, Weights w) {
+  return {_mm512_dpbusd_epi32(sum.v, x.v, w.v)};
+}
+inline Vec to_float(Sum a) {
+  return {_mm512_cvtepi32_ps(a.v)};
+}
+inline Sum minus_product(Sum a, int32_t z, Sum b) {
+  return {_mm512_sub_epi32(a.v, _mm512_mullo_epi32(_mm512_set1_epi32(z), b.v))};
+}
+inline void store_bytes(uint8_t* p, Vec a) {
+  const __m128i bytes = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v));
+  __builtin_memcpy(p, &bytes, 16);
+}
+
+#elif defined(ANYON_SIMD_AVX2) || defined(ANYON_SIMD_AVXVNNI)
+
+struct Sum {
+  __m256i v;
+};
+struct Weights {
+  __m256i v;
+};
+inline Sum zero_sum() {
+  return {_mm256_setzero_si256()};
+}
+inline Sum load_sum(const int32_t* p) {
+  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
+}
+inline void store_sum(int32_t* p, Sum a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v);
+}
+inline Sum add(Sum a, Sum b) {
+  return {_mm256_add_epi32(a.v, b.v)};
+}
+inline Weights load_weights(const int8_t* p) {
+  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
+}
+inline Vec to_float(Sum a) {
+  return {_mm256_cvtepi32_ps(a.v)};
+}
+inline Sum minus_product(Sum a, int32_t z, Sum b) {
+  return {_mm256_sub_epi32(a.v, _mm256_mullo_epi32(_mm256_set1_epi32(z), b.v))};
+}
+#if defined(ANYON_SIMD_AVXVNNI)
+inline constexpr int kInputLow = 0;
+struct Input {
+  __m256i v;
+};
+inline Input broadcast4(const uint8_t* p) {
+  int32_t four;
+  __builtin_memcpy(&four, p, 4);
+  return {_mm256_set1_epi32(four)};
+}
+inline Sum dot4(Sum sum, Input x, Weights w) {
+  return {_mm256_dpbusd_avx_epi32(sum.v, x.v, w.v)};
+}
+#else
+// maddubs adds two products in 16 bits, which saturate with unsigned inputs (2 x 255 x 127). With signed ones it takes
+// |x| <= 128 and the weight with the sign of x: at most 2 x 128 x 127, which fits.
+inline constexpr int kInputLow = -128;
+struct Input {
+  __m256i v, size;
+};
+inline Input broadcast4(const uint8_t* p) {
+  int32_t four;
+  __builtin_memcpy(&four, p, 4);
+  const __m256i v = _mm256_set1_epi32(four);
+  return {v, _mm256_abs_epi8(v)};
+}
+inline Sum dot4(Sum sum, Input x, Weights w) {
+  const __m256i pairs = _mm256_maddubs_epi16(x.size, _mm256_sign_epi8(w.v, x.v));
+  return {_mm256_add_epi32(sum.v, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))};
+}
+#endif
+inline void store_bytes(uint8_t* p, Vec a) {
+  const __m256i whole = _mm256_cvtps_epi32(a.v);
+  // Within [-128, 255]: the low byte of each, gathered by shuffles.
+  const __m256i low = _mm256_shuffle_epi8(whole, _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+                                                                  -1, -1, 0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1,
+                                                                  -1, -1, -1, -1));
+  const __m128i bytes = _mm_unpacklo_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), bytes);
+}
+
+#elif defined(ANYON_SIMD_NEON) || defined(ANYON_SIMD_NEONDOT)
+
+inline constexpr int kInputLow = -128;
+struct Sum {
+  int32x4_t v;
+};
+struct Weights {
+  int8x16_t v;
+};
+struct Input {
+  int8x16_t v;
+};
+inline Sum zero_sum() {
+  return {vdupq_n_s32(0)};
+}
+inline Sum load_sum(const int32_t* p) {
+  return {vld1q_s32(p)};
+}
+inline void store_sum(int32_t* p, Sum a) {
+  vst1q_s32(p, a.v);
+}
+inline Sum add(Sum a, Sum b) {
+  return {vaddq_s32(a.v, b.v)};
+}
+inline Weights load_weights(const int8_t* p) {
+  return {vld1q_s8(p)};
+}
+inline Input broadcast4(const uint8_t* p) {
+  int32_t four;
+  __builtin_memcpy(&four, p, 4);
+  return {vreinterpretq_s8_s32(vdupq_n_s32(four))};
+}
+inline Sum dot4(Sum sum, Input x, Weights w) {
+#if defined(ANYON_SIMD_NEONDOT)
+  return {vdotq_s32(sum.v, w.v, x.v)};
+#else
+  // Two products of at most 128 x 127 fit 16 bits.
+  const int16x8_t low = vmull_s8(vget_low_s8(w.v), vget_low_s8(x.v));
+  const int16x8_t high = vmull_high_s8(w.v, x.v);
+  return {vaddq_s32(sum.v, vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)))};
+#endif
+}
+inline Vec to_float(Sum a) {
+  return {vcvtq_f32_s32(a.v)};
+}
+inline Sum minus_product(Sum a, int32_t z, Sum b) {
+  return {vmlsq_n_s32(a.v, b.v, z)};
+}
+inline void store_bytes(uint8_t* p, Vec a) {
+  const int16x4_t narrow = vmovn_s32(vcvtnq_s32_f32(a.v));
+  const int8x8_t bytes = vmovn_s16(vcombine_s16(narrow, narrow));
+  __builtin_memcpy(p, &bytes, 4);
+}
+
+#else
+
+inline constexpr int kInputLow = 0;
+struct Sum {
+  int32_t v[kLanes];
+};
+struct Weights {
+  const int8_t* p;
+};
+struct Input {
+  int32_t v[4];
+};
+inline Sum zero_sum() {
+  return {};
+}
+inline Sum load_sum(const int32_t* p) {
+  Sum a;
+  for (int i = 0; i < kLanes; ++i) a.v[i] = p[i];
+  return a;
+}
+inline void store_sum(int32_t* p, Sum a) {
+  for (int i = 0; i < kLanes; ++i) p[i] = a.v[i];
+}
+inline Sum add(Sum a, Sum b) {
+  for (int i = 0; i < kLanes; ++i) a.v[i] += b.v[i];
+  return a;
+}
+inline Weights load_weights(const int8_t* p) {
+  return {p};
+}
+inline Input broadcast4(const uint8_t* p) {
+  return {{p[0], p[1], p[2], p[3]}};
+}
+inline Sum dot4(Sum sum, Input x, Weights w) {
+  for (int i = 0; i < kLanes; ++i) {
+    for (int j = 0; j < 4; ++j) sum.v[i] += x.v[j] * w.p[i * 4 + j];
+  }
+  return sum;
+}
+inline Vec to_float(Sum a) {
+  Vec result;
+  for (int i = 0; i < kLanes; ++i) result.v[i] = static_cast<float>(a.v[i]);
+  return result;
+}
+inline Sum minus_product(Sum a, int32_t z, Sum b) {
+  for (int i = 0; i < kLanes; ++i) a.v[i] -= z * b.v[i];
+  return a;
+}
+inline void store_bytes(uint8_t* p, Vec a) {
+  for (int i = 0; i < kLanes; ++i) p[i] = static_cast<uint8_t>(__builtin_lrintf(a.v[i]));
+}
+
+#endif
+
+// `count` in [0, kLanes); the others read as 0.
+inline Sum load_sum_partial(const int32_t* p, int64_t count) {
+  int32_t lanes[kLanes] = {};
+  for (int64_t i = 0; i < count; ++i) lanes[i] = p[i];
+  return load_sum(lanes);
+}
+
+}  // namespace anyon::ANYON_SIMD

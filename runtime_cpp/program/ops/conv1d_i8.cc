@@ -1,0 +1,82 @@
+// conv1d_i8: inputs [x (batch, time, cin), weight panel16x4 (cout, kernel*cin), scale (cout), sum (cout), bias (cout)?,
+// residual (>= time_out, cout)?] -> (batch, time_out, cout).
+#include "kernels/conv1d_i8/conv1d_i8.h"
+
+#include "core/checked.h"
+#include "program/ops/weights.h"
+
+namespace anyon {
+namespace {
+
+constexpr int64_t kMaxKernel = 1 << 20;
+
+class Conv1dI8 : public Op {
+ public:
+  explicit Conv1dI8(AttrReader& attrs)
+      : cin_(attrs.integer("cin", 1, 1 << 30)),
+        cout_(attrs.integer("cout", 1, 1 << 30)),
+        kernel_(attrs.integer("kernel", 1, kMaxKernel)),
+        stride_(attrs.integer("stride", 1, kMaxKernel)),
+        padding_(attrs.integer("padding", 0, kMaxKernel)),
+        activation_(attrs.choice_or<Activation>("activation", kActivations, Activation::kNone)) {
+    if (padding_ >= kernel_) attrs.fail("'padding' is not smaller than 'kernel'");
+    if (kernel_ * cin_ > kLinearI8MaxDepth) attrs.fail("'kernel' times 'cin' is too large for 8-bit sums");
+  }
+
+  void infer(InferContext& context) const override {
+    context.expect(kX, DType::kF32, 3);
+    const Shape& x = context.shape(kX);
+    if (x[2] != cin_) context.fail("x " + shape_text(x) + " does not end in cin = " + std::to_string(cin_));
+    expect_panel16x4(context, kWeight, cout_, kernel_ * cin_);
+    expect_vector_or_none(context, kBias, cout_);
+    const int64_t time_out = conv1d_time_out(x[1], kernel_, stride_, padding_);
+    if (time_out < 1) context.fail("x " + shape_text(x) + " is shorter than the kernel");
+    if (context.has(kResidual)) {
+      context.expect(kResidual, DType::kF32, 2);
+      const Shape& residual = context.shape(kResidual);
+      if (residual[0] < time_out || residual[1] != cout_) {
+        context.fail("residual " + shape_text(residual) + " does not cover (" + std::to_string(time_out) + ", " +
+                     std::to_string(cout_) + ")");
+      }
+    }
+    context.output(0, DType::kF32, {x[0], time_out, cout_});
+    context.workspace(conv1d_i8_workspace_bytes(args_for(x), context.threads()));
+  }
+
+  void run(const RunContext& context) const override {
+    Conv1dArgs args = args_for(context.input(kX).shape);
+    args.x = context.f32(kX);
+    args.bias = context.f32(kBias);
+    args.residual = context.f32(kResidual);
+    args.y = context.output(0).as<float>();
+    const Conv1dI8Weight weight = {context.input(kWeight).as<int8_t>(), context.f32(kScale),
+                                   context.input(kSum).as<int32_t>()};
+    conv1d_i8(context.isa(), args, weight, context.workspace(), context.pool());
+  }
+
+ private:
+  static constexpr int kX = 0, kWeight = 1, kScale = 2, kSum = 3, kBias = 4, kResidual = 5;
+
+  Conv1dArgs args_for(const Shape& x) const {
+    Conv1dArgs args;
+    args.batch = x[0];
+    args.time = x[1];
+    args.cin = cin_;
+    args.cout = cout_;
+    args.kernel = kernel_;
+    args.stride = stride_;
+    args.padding = padding_;
+    args.activation = activation_;
+    return args;
+  }
+
+  const int64_t cin_, cout_, kernel_, stride_, padding_;
+  const Activation activation_;
+};
+
+}  // namespace
+
+extern const OpRow op_conv1d_i8;
+constinit const OpRow op_conv1d_i8 = {"conv1d_i8", 4, 6, 1, make_op<Conv1dI8>};
+
+}  // namespace anyon
