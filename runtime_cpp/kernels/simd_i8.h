@@ -7,6 +7,7 @@
 //   to_float     the sums as floats
 //   minus_product(a, z, b) = a - z * b
 //   store_bytes  kLanes floats, rounded to the nearest integer (ties to even), as bytes; the caller keeps them in range
+//   store_quads  4 x kLanes floats as kLanes x 4 bytes: lane i of a, b, c, d side by side
 //   kInputLow    the smallest quantised input: 0 where the product takes unsigned inputs, else -128
 #pragma once
 
@@ -38,6 +39,9 @@ inline void store_sum(int32_t* p, Sum a) {
 inline Sum add(Sum a, Sum b) {
   return {_mm512_add_epi32(a.v, b.v)};
 }
+inline Sum sub(Sum a, Sum b) {
+  return {_mm512_sub_epi32(a.v, b.v)};
+}
 inline Weights load_weights(const int8_t* p) {
   return {_mm512_loadu_si512(p)};
 }
@@ -59,6 +63,14 @@ inline void store_bytes(uint8_t* p, Vec a) {
   const __m128i bytes = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v));
   __builtin_memcpy(p, &bytes, 16);
 }
+inline void store_quads(int8_t* p, Vec a, Vec b, Vec c, Vec d) {
+  const __m512i low = _mm512_set1_epi32(255);
+  const __m512i ab = _mm512_or_si512(_mm512_and_si512(_mm512_cvtps_epi32(a.v), low),
+                                     _mm512_slli_epi32(_mm512_and_si512(_mm512_cvtps_epi32(b.v), low), 8));
+  const __m512i cd = _mm512_or_si512(_mm512_and_si512(_mm512_cvtps_epi32(c.v), low),
+                                     _mm512_slli_epi32(_mm512_cvtps_epi32(d.v), 8));
+  _mm512_storeu_si512(p, _mm512_or_si512(ab, _mm512_slli_epi32(cd, 16)));
+}
 
 #elif defined(ANYON_SIMD_AVX2) || defined(ANYON_SIMD_AVXVNNI)
 
@@ -79,6 +91,9 @@ inline void store_sum(int32_t* p, Sum a) {
 }
 inline Sum add(Sum a, Sum b) {
   return {_mm256_add_epi32(a.v, b.v)};
+}
+inline Sum sub(Sum a, Sum b) {
+  return {_mm256_sub_epi32(a.v, b.v)};
 }
 inline Weights load_weights(const int8_t* p) {
   return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
@@ -129,6 +144,14 @@ inline void store_bytes(uint8_t* p, Vec a) {
   const __m128i bytes = _mm_unpacklo_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
   _mm_storel_epi64(reinterpret_cast<__m128i*>(p), bytes);
 }
+inline void store_quads(int8_t* p, Vec a, Vec b, Vec c, Vec d) {
+  const __m256i low = _mm256_set1_epi32(255);
+  const __m256i ab = _mm256_or_si256(_mm256_and_si256(_mm256_cvtps_epi32(a.v), low),
+                                     _mm256_slli_epi32(_mm256_and_si256(_mm256_cvtps_epi32(b.v), low), 8));
+  const __m256i cd = _mm256_or_si256(_mm256_and_si256(_mm256_cvtps_epi32(c.v), low),
+                                     _mm256_slli_epi32(_mm256_cvtps_epi32(d.v), 8));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_or_si256(ab, _mm256_slli_epi32(cd, 16)));
+}
 
 #elif defined(ANYON_SIMD_NEON) || defined(ANYON_SIMD_NEONDOT)
 
@@ -153,6 +176,9 @@ inline void store_sum(int32_t* p, Sum a) {
 }
 inline Sum add(Sum a, Sum b) {
   return {vaddq_s32(a.v, b.v)};
+}
+inline Sum sub(Sum a, Sum b) {
+  return {vsubq_s32(a.v, b.v)};
 }
 inline Weights load_weights(const int8_t* p) {
   return {vld1q_s8(p)};
@@ -183,6 +209,15 @@ inline void store_bytes(uint8_t* p, Vec a) {
   const int8x8_t bytes = vmovn_s16(vcombine_s16(narrow, narrow));
   __builtin_memcpy(p, &bytes, 4);
 }
+inline void store_quads(int8_t* p, Vec a, Vec b, Vec c, Vec d) {
+  const auto narrow = [](Vec v) { return vmovn_s32(vcvtnq_s32_f32(v.v)); };
+  const int16x8x2_t pairs = vzipq_s16(vcombine_s16(narrow(a), narrow(c)), vcombine_s16(narrow(b), narrow(d)));
+  // pairs: a0 b0 a1 b1 a2 b2 a3 b3 and c0 d0 ...; as bytes they are 16-bit pairs to be zipped once more.
+  const int16x4_t ab = vreinterpret_s16_s8(vmovn_s16(pairs.val[0]));
+  const int16x4_t cd = vreinterpret_s16_s8(vmovn_s16(pairs.val[1]));
+  const int16x4x2_t quads = vzip_s16(ab, cd);
+  vst1q_s8(p, vreinterpretq_s8_s16(vcombine_s16(quads.val[0], quads.val[1])));
+}
 
 #else
 
@@ -211,6 +246,10 @@ inline Sum add(Sum a, Sum b) {
   for (int i = 0; i < kLanes; ++i) a.v[i] += b.v[i];
   return a;
 }
+inline Sum sub(Sum a, Sum b) {
+  for (int i = 0; i < kLanes; ++i) a.v[i] -= b.v[i];
+  return a;
+}
 inline Weights load_weights(const int8_t* p) {
   return {p};
 }
@@ -235,8 +274,24 @@ inline Sum minus_product(Sum a, int32_t z, Sum b) {
 inline void store_bytes(uint8_t* p, Vec a) {
   for (int i = 0; i < kLanes; ++i) p[i] = static_cast<uint8_t>(__builtin_lrintf(a.v[i]));
 }
+inline void store_quads(int8_t* p, Vec a, Vec b, Vec c, Vec d) {
+  for (int i = 0; i < kLanes; ++i) {
+    p[i * 4] = static_cast<int8_t>(__builtin_lrintf(a.v[i]));
+    p[i * 4 + 1] = static_cast<int8_t>(__builtin_lrintf(b.v[i]));
+    p[i * 4 + 2] = static_cast<int8_t>(__builtin_lrintf(c.v[i]));
+    p[i * 4 + 3] = static_cast<int8_t>(__builtin_lrintf(d.v[i]));
+  }
+}
 
 #endif
+
+inline void store_partial_or_all(float* p, Vec a, int64_t count) {
+  if (count >= kLanes) {
+    store(p, a);
+  } else {
+    store_partial(p, a, count);
+  }
+}
 
 // `count` in [0, kLanes); the others read as 0.
 inline Sum load_sum_partial(const int32_t* p, int64_t count) {

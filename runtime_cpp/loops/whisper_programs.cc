@@ -80,6 +80,7 @@ void WhisperPrograms::encode(const float* mel, int64_t n_mels, int64_t frames) {
     }
     decoder_inputs_[link.decoder_input] = value;
   }
+  decoder_.reset_states();  // they belong to the audio before, as does what was made of the held inputs
 }
 
 const float* WhisperPrograms::decode(std::span<const int64_t> tokens, int64_t batch, std::span<const int64_t> select) {

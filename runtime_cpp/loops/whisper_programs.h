@@ -17,7 +17,7 @@ class WhisperPrograms {
   // Throws Error kBadProgram naming an input or output that is missing, unknown or of another type.
   WhisperPrograms(Session& encoder, Session& decoder, int n_layers, int64_t n_vocab);
 
-  // mel: (n_mels, frames) f32. The keys and values stay valid until the next call.
+  // mel: (n_mels, frames) f32. The keys and values stay valid until the next call. Forgets what was decoded.
   void encode(const float* mel, int64_t n_mels, int64_t frames);
 
   // Forgets what was decoded.

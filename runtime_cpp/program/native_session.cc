@@ -60,8 +60,13 @@ void NativeSession::run(std::span<const TensorView> inputs, std::span<TensorView
     const Plan& plan = cached.plan;
     states_.prepare(plan.batch, plan.positions);
     grow_arena(plan.arena_bytes);
+    const bool make_held = refresh_held(plan, inputs);
     point_values(cached, inputs);
-    profiling_ ? run_steps<true>(plan) : run_steps<false>(plan);
+    if (make_held) {
+      run_steps(plan, plan.held_steps);
+      keep_held_shapes(inputs);
+    }
+    run_steps(plan, plan.steps);
     give_outputs(plan, outputs);
     update_states(plan);
   } catch (const std::bad_alloc&) {
@@ -144,11 +149,38 @@ void NativeSession::grow_arena(int64_t bytes) {
   arena_ = Arena(bytes + bytes / 8);
 }
 
+// Whether the values made from held inputs are missing; then there is room for them afterwards.
+bool NativeSession::refresh_held(const Plan& plan, std::span<const TensorView> inputs) {
+  if (plan.held_steps.empty()) return false;
+  size_t known = 0;
+  bool same = !held_shapes_.empty();
+  for (size_t i = 0; i < inputs.size() && same; ++i) {
+    if (program_.inputs[i].held) same = held_shapes_[known++] == inputs[i].shape;
+  }
+  if (same) return false;
+  held_shapes_.clear();
+  if (plan.held_bytes > held_.size()) {
+    held_ = Arena();
+    held_ = Arena(plan.held_bytes);
+    ++arena_generation_;
+  }
+  return true;
+}
+
+void NativeSession::keep_held_shapes(std::span<const TensorView> inputs) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (program_.inputs[i].held) held_shapes_.push_back(inputs[i].shape);
+  }
+}
+
 void NativeSession::point_values(CachedPlan& cached, std::span<const TensorView> inputs) {
   std::vector<TensorView>& values = cached.plan.values;
   if (cached.arena_generation != arena_generation_) {
     for (const ArenaPlace& place : cached.plan.places) {
       values[static_cast<size_t>(place.value)].data = arena_.at(place.offset);
+    }
+    for (const ArenaPlace& place : cached.plan.held_places) {
+      values[static_cast<size_t>(place.value)].data = held_.at(place.offset);
     }
     cached.arena_generation = arena_generation_;
   }
@@ -164,11 +196,15 @@ void NativeSession::point_values(CachedPlan& cached, std::span<const TensorView>
   }
 }
 
+void NativeSession::run_steps(const Plan& plan, std::span<const PlanStep> steps) {
+  profiling_ ? run_steps<true>(plan, steps) : run_steps<false>(plan, steps);
+}
+
 template <bool kProfile>
-void NativeSession::run_steps(const Plan& plan) {
+void NativeSession::run_steps(const Plan& plan, std::span<const PlanStep> steps) {
   RunContext context(plan.values, states_.append_states(), isa_, *pool_);
   int64_t begin = kProfile ? now_ns() : 0;
-  for (const PlanStep& step : plan.steps) {
+  for (const PlanStep& step : steps) {
     context.select(step.op->inputs, step.op->outputs, arena_.at(step.workspace));
     try {
       step.op->op->run(context);
@@ -207,6 +243,7 @@ void NativeSession::update_states(const Plan& plan) {
 }
 
 void NativeSession::reset_states() {
+  held_shapes_.clear();
   states_.reset();
   poisoned_ = false;
 }
@@ -228,7 +265,7 @@ Placement NativeSession::placement() const {
   placement.device = "cpu";
   placement.isa = name(isa_);
   placement.ops = static_cast<int64_t>(program_.ops.size());
-  placement.arena_bytes = arena_.size();
+  placement.arena_bytes = arena_.size() + held_.size();
   placement.state_bytes = states_.bytes();
   placement.reason = isa_ == best_isa() ? "every op has a kernel; the fastest instruction set here"
                                         : "every op has a kernel; the instruction set was asked for";

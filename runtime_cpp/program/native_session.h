@@ -64,8 +64,11 @@ class NativeSession final : public Session {
   void try_plan() const;
   void grow_arena(int64_t bytes);
   void point_values(CachedPlan& cached, std::span<const TensorView> inputs);
+  bool refresh_held(const Plan& plan, std::span<const TensorView> inputs);
+  void keep_held_shapes(std::span<const TensorView> inputs);
+  void run_steps(const Plan& plan, std::span<const PlanStep> steps);
   template <bool kProfile>
-  void run_steps(const Plan& plan);
+  void run_steps(const Plan& plan, std::span<const PlanStep> steps);
   void update_states(const Plan& plan);
   void give_outputs(const Plan& plan, std::span<TensorView> outputs) const;
 
@@ -76,6 +79,8 @@ class NativeSession final : public Session {
   std::vector<std::unique_ptr<CachedPlan>> plans_;
   CachedPlan* current_ = nullptr;
   uint64_t clock_ = 0;
+  Arena held_;                      // values made from held inputs
+  std::vector<Shape> held_shapes_;  // of the held inputs they were made from; empty when they are missing
   Arena arena_;
   int64_t arena_generation_ = 0;
   bool poisoned_ = false;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <unordered_map>
 
 #include "core/arena.h"
 #include "program/describe.h"
@@ -182,8 +183,9 @@ class Planner {
     }
     block_of_.assign(program_.values.size(), -1);
     for (const ProgramOp& op : program_.ops) {
-      if (!op.op->is_view()) allocate_outputs(op);
+      if (!op.op->is_view() && !op.held) allocate_outputs(op);
     }
+    place_held(end);
     const size_t value_blocks = blocks_.size();
     for (const int64_t bytes : plan_.workspace_bytes) {
       const int op = static_cast<int>(blocks_.size() - value_blocks);
@@ -195,6 +197,22 @@ class Planner {
       plan_.copies[i].offset = blocks_[value_blocks + program_.ops.size() + i].offset;
     }
     record(value_blocks);
+  }
+
+  // Held values never share memory: their offsets depend on the shapes of held inputs alone, so they stay where they are
+  // when another plan takes over.
+  void place_held(int end) {
+    std::vector<MemoryBlock> blocks;
+    std::vector<int> outputs;
+    for (const ProgramOp& op : program_.ops) {
+      if (!op.held || op.op->is_view()) continue;
+      for (const int output : op.outputs) {
+        blocks.push_back({view(output).bytes(), 0, end, 0});
+        outputs.push_back(output);
+      }
+    }
+    plan_.held_bytes = place_blocks(blocks);
+    for (size_t i = 0; i < blocks.size(); ++i) held_offset_[outputs[i]] = blocks[i].offset;
   }
 
   void allocate_outputs(const ProgramOp& op) {
@@ -229,7 +247,7 @@ class Planner {
   void add_output_copies(int end) {
     for (size_t i = 0; i < program_.outputs.size(); ++i) {
       const int output = program_.outputs[i].value;
-      if (value(root(output)).kind == ValueKind::kComputed) continue;
+      if (value(root(output)).kind == ValueKind::kComputed && !value(root(output)).held) continue;
       plan_.copies.push_back({static_cast<int>(i), 0});
       blocks_.push_back({view(output).bytes(), end, end, 0});
     }
@@ -240,7 +258,9 @@ class Planner {
     for (int i = 0; i < static_cast<int>(program_.values.size()); ++i) {
       const int owner = root(i);
       const ValueKind kind = value(owner).kind;
-      if (kind == ValueKind::kComputed) {
+      if (kind == ValueKind::kComputed && value(owner).held) {
+        plan_.held_places.push_back({i, held_offset_.at(owner)});
+      } else if (kind == ValueKind::kComputed) {
         plan_.places.push_back({i, blocks_[static_cast<size_t>(block_of_[static_cast<size_t>(owner)])].offset});
       } else if (owner != i && kind == ValueKind::kWeight) {
         view(i).data = view(owner).data;
@@ -251,7 +271,7 @@ class Planner {
     for (const ProgramOp& op : program_.ops) {
       const auto empty = [&](int output) { return view(output).bytes() == 0; };
       if (op.op->is_view() || std::all_of(op.outputs.begin(), op.outputs.end(), empty)) continue;
-      plan_.steps.push_back({&op, blocks_[value_blocks + static_cast<size_t>(op.index)].offset});
+      (op.held ? plan_.held_steps : plan_.steps).push_back({&op, blocks_[value_blocks + static_cast<size_t>(op.index)].offset});
     }
   }
 
@@ -261,6 +281,7 @@ class Planner {
   std::vector<int> roots_;
   std::vector<int> last_use_;  // by root: the last op that reads it, ops.size() when it outlives the run
   std::vector<int> block_of_;  // by root
+  std::unordered_map<int, int64_t> held_offset_;  // by value
   std::vector<MemoryBlock> blocks_;
 };
 

@@ -37,12 +37,15 @@ struct Plan {
   std::vector<Shape> input_shapes;  // the plan is right for exactly these
   std::vector<TensorView> values;   // one per value of the program; data is filled in per run
   std::vector<PlanStep> steps;
+  std::vector<PlanStep> held_steps;  // run before the others when held values are missing
   std::vector<ArenaPlace> places;
+  std::vector<ArenaPlace> held_places;  // in the memory that lives until the next reset
   std::vector<MovingView> views;
   std::vector<OutputCopy> copies;
   int64_t batch = 0;      // of the states; 0 without states
   int64_t positions = 0;  // that every growing state gains
   int64_t arena_bytes = 0;
+  int64_t held_bytes = 0;
   // While planning: what infer() asked for, per op and per state.
   std::vector<int64_t> workspace_bytes;
   std::vector<int64_t> appended;

@@ -88,12 +88,12 @@ class Parser {
     if (program_.bundle->find(name) != nullptr) where.fail("'" + name + "' is also the name of a tensor");
     const int index = static_cast<int>(program_.values.size());
     if (!by_name_.emplace(name, index).second) where.fail("'" + name + "' is defined twice");
-    program_.values.push_back({name, kind, {}});
+    program_.values.push_back({name, kind, false, {}});
     return index;
   }
 
   void parse_input(const JsonReader& json) {
-    json.only({"name", "dtype", "shape", "broadcast"});
+    json.only({"name", "dtype", "shape", "broadcast", "held"});
     const std::string& name = name_in(json);
     ProgramPort port;
     port.dtype = parse_dtype(json.at("dtype"));
@@ -102,7 +102,9 @@ class Parser {
     if (port.broadcast && (port.dims.empty() || port.dims[0].symbol < 0)) {
       json.fail("a broadcast input needs a named dimension as axis 0");
     }
+    port.held = json.has("held") && json.at("held").boolean();
     port.value = define(name, ValueKind::kInput, json);
+    program_.values.back().held = port.held;
     program_.input_infos.push_back(info_of(name, port.dtype, port.dims));
     program_.inputs.push_back(std::move(port));
   }
@@ -202,9 +204,23 @@ class Parser {
       if (item.text().empty()) item.fail("is empty");
       op.outputs.push_back(define(item.text(), ValueKind::kComputed, item));
     }
+    op.held = depends_on_held_inputs_alone(op);
+    for (const int output : op.outputs) program_.values[static_cast<size_t>(output)].held = op.held;
     if (static_cast<int>(op.outputs.size()) != op.row->outputs) {
       json.fail("has " + std::to_string(op.outputs.size()) + " outputs, needs " + std::to_string(op.row->outputs));
     }
+  }
+
+  // Weights may be read as well; an op that reads nothing but weights is no such op.
+  bool depends_on_held_inputs_alone(const ProgramOp& op) const {
+    bool any = false;
+    for (const int input : op.inputs) {
+      if (input < 0) continue;
+      const Value& value = program_.values[static_cast<size_t>(input)];
+      if (!value.held && value.kind != ValueKind::kWeight) return false;
+      any = any || value.held;
+    }
+    return any;
   }
 
   // The value or tensor an op reads. Tensors become values when they are first used.
@@ -218,7 +234,7 @@ class Parser {
     if (tensor == nullptr) where.fail("'" + name + "' is neither a tensor nor made by an op before this one");
     const int index = static_cast<int>(program_.values.size());
     by_name_.emplace(name, index);
-    program_.values.push_back({name, ValueKind::kWeight, tensor->view});
+    program_.values.push_back({name, ValueKind::kWeight, false, tensor->view});
     return index;
   }
 

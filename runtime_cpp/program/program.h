@@ -30,6 +30,7 @@ enum class ValueKind : uint8_t { kInput, kWeight, kState, kComputed };
 struct Value {
   std::string name;
   ValueKind kind = ValueKind::kComputed;
+  bool held = false;  // a held input, or made from held inputs and weights alone
   TensorView weight;  // kWeight: where it lies in the bundle
 };
 
@@ -38,6 +39,7 @@ struct ProgramPort {  // an input or output
   DType dtype = DType::kF32;
   std::vector<Dim> dims;
   bool broadcast = false;  // an input whose axis 0 may be a divisor of its symbol's size
+  bool held = false;       // an input that stays the same between resets of the session
 };
 
 enum class StateKind : uint8_t {
@@ -63,6 +65,7 @@ struct ProgramOp {
   int index = 0;             // in the program
   std::vector<int> inputs;   // value indices, -1 for one left out; as long as row->max_inputs where that is fixed
   std::vector<int> outputs;  // value indices
+  bool held = false;         // depends on held inputs and weights only: run once after a reset
 };
 
 struct Program {

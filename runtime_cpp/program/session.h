@@ -31,7 +31,10 @@ class Session {
   // Throws Error; after an error every run throws Status::kPoisoned until reset_states().
   virtual void run(std::span<const TensorView> inputs, std::span<TensorView> outputs) = 0;
 
-  // Forgets the states (length 0) and any poisoning.
+  // Inputs that the manifest calls "held" keep shape and content from the first run after a reset until the next reset;
+  // what follows from them alone is computed once.
+
+  // Forgets the states (length 0), what was computed from held inputs, and any poisoning.
   virtual void reset_states() = 0;
   // Row b of every state becomes what row rows[b] was; the batch becomes rows.size(). Used by beam search.
   virtual void reorder_states(std::span<const int64_t> rows) = 0;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/status.h"
+#include "kernels/half/half.h"
 #include "kernels/linear/linear.h"
 #include "kernels/linear_i8/linear_i8.h"
 
@@ -33,6 +34,13 @@ void embedding(const int64_t* ids, int64_t count, const float* table, EmbeddingL
       const float* column = table + (id / kPanel) * width * kPanel + id % kPanel;
       for (int64_t j = 0; j < width; ++j) y[j] = column[j * kPanel];
     }
+  }
+}
+
+void embedding_f16(Isa isa, const int64_t* ids, int64_t count, const uint16_t* table, int64_t rows, int64_t width,
+                   float* y) {
+  for (int64_t i = 0; i < count; ++i, y += width) {
+    half_to_float(isa, table + checked_id(ids[i], i, rows) * width, width, y);
   }
 }
 

@@ -1,13 +1,10 @@
 // attention: inputs [q, k, v] -> (batch, time, heads * head_dim). Each input is (batch, time, width), read at columns
 // offset .. offset + heads * head_dim, or (batch, heads, time, head_dim). With key_state and value_state, new keys and
 // values are appended to the states first and queries see everything kept.
-#include "kernels/attention/attention.h"
-
 #include <cstring>
 
 #include "core/checked.h"
-#include "program/describe.h"
-#include "program/op.h"
+#include "program/ops/attention_inputs.h"
 #include "program/program.h"
 
 namespace anyon {
@@ -16,13 +13,8 @@ namespace {
 class Attention : public Op {
  public:
   explicit Attention(AttrReader& attrs)
-      : heads_(attrs.integer("heads", 1, 1 << 16)),
-        head_dim_(attrs.integer("head_dim", 1, 1 << 16)),
-        scale_(attrs.number("scale")),
+      : inputs_(attrs),
         causal_(attrs.boolean_or("causal", false)),
-        offsets_{attrs.integer_or("q_offset", 0, AttrReader::kMaxSize, 0),
-                 attrs.integer_or("k_offset", 0, AttrReader::kMaxSize, 0),
-                 attrs.integer_or("v_offset", 0, AttrReader::kMaxSize, 0)},
         key_state_(attrs.append_state_or_none("key_state")),
         value_state_(attrs.append_state_or_none("value_state")) {
     if ((key_state_ < 0) != (value_state_ < 0)) attrs.fail("has only one of 'key_state' and 'value_state'");
@@ -30,8 +22,8 @@ class Attention : public Op {
     if (key_state_ == value_state_) attrs.fail("'key_state' and 'value_state' are the same");
     for (const int index : {key_state_, value_state_}) {
       const ProgramState& state = attrs.state(index);
-      if (state.dtype != DType::kF32 || state.dims.size() != 4 || state.axis != 2 || state.dims[1].size != heads_ ||
-          state.dims[3].size != head_dim_) {
+      if (state.dtype != DType::kF32 || state.dims.size() != 4 || state.axis != 2 || state.dims[1].size != inputs_.heads ||
+          state.dims[3].size != inputs_.head_dim) {
         attrs.fail("state '" + state.name +
                    "' is not f32 of (batch, heads, positions, head_dim), growing along axis 2");
       }
@@ -40,13 +32,11 @@ class Attention : public Op {
   }
 
   void infer(InferContext& context) const override {
-    for (int input = 0; input < 3; ++input) check_input(context, input);
+    for (int input = 0; input < 3; ++input) inputs_.check(context, input, input);
     const int64_t batch = context.shape(kQ)[0], kv_batch = context.shape(kK)[0];
-    const int64_t q_len = time_of(context.shape(kQ)), kv_len = time_of(context.shape(kK));
-    if (context.shape(kV)[0] != kv_batch || time_of(context.shape(kV)) != kv_len) {
-      context.fail("k " + shape_text(context.shape(kK)) + " and v " + shape_text(context.shape(kV)) +
-                   " have different batches or lengths");
-    }
+    const int64_t q_len = AttentionInputs::time_of(context.shape(kQ));
+    const int64_t kv_len = AttentionInputs::time_of(context.shape(kK));
+    AttentionInputs::check_batches(context, context.shape(kQ), context.shape(kK), context.shape(kV));
     AttentionArgs args = args_for(context.shape(kQ), context.shape(kK), context.shape(kV));
     if (key_state_ >= 0) {
       if (kv_batch != batch) context.fail("with states, q, k and v need the same batch");
@@ -54,19 +44,16 @@ class Attention : public Op {
       context.append(value_state_, batch, kv_len);
       args.kv_len = capacity_;
       args.past = std::max<int64_t>(0, capacity_ - q_len);
-    } else if (kv_batch == 0 ? batch != 0 : batch % kv_batch != 0) {
-      context.fail("the batch of k, " + std::to_string(kv_batch) + ", does not divide that of q, " +
-                   std::to_string(batch));
     }
-    context.output(0, DType::kF32, {batch, q_len, heads_ * head_dim_});
+    context.output(0, DType::kF32, {batch, q_len, inputs_.heads * inputs_.head_dim});
     context.workspace(attention_workspace_bytes(args, context.threads()));
   }
 
   void run(const RunContext& context) const override {
     AttentionArgs args = args_for(context.input(kQ).shape, context.input(kK).shape, context.input(kV).shape);
-    args.q = start(context, kQ);
-    args.k = start(context, kK);
-    args.v = start(context, kV);
+    args.q = inputs_.start(context, kQ, 0);
+    args.k = inputs_.start(context, kK, 1);
+    args.v = inputs_.start(context, kV, 2);
     args.y = context.output(0).as<float>();
     if (key_state_ < 0) {
       attention(context.isa(), args, context.workspace(), context.pool());
@@ -89,39 +76,6 @@ class Attention : public Op {
 
  private:
   static constexpr int kQ = 0, kK = 1, kV = 2;
-  static constexpr const char* kInputNames[] = {"q", "k", "v"};
-
-  void check_input(const InferContext& context, int input) const {
-    context.expect(input, DType::kF32);
-    const Shape& shape = context.shape(input);
-    const auto name = [&] { return std::string(kInputNames[input]).append(" ").append(shape_text(shape)); };
-    if (shape.rank() == 3) {
-      if (offsets_[input] + heads_ * head_dim_ > shape[2]) {
-        context.fail(name() + " has no " + std::to_string(heads_) + " heads of " + std::to_string(head_dim_) +
-                     " at column " + std::to_string(offsets_[input]));
-      }
-    } else if (shape.rank() != 4 || shape[1] != heads_ || shape[3] != head_dim_ || offsets_[input] != 0) {
-      context.fail(name() + " is neither (batch, time, width) nor (batch, " + std::to_string(heads_) + ", time, " +
-                   std::to_string(head_dim_) + ") without an offset");
-    }
-  }
-
-  static int64_t time_of(const Shape& shape) { return shape.rank() == 3 ? shape[1] : shape[2]; }
-
-  // Elements between neighbours of a value of either rank.
-  AttentionStrides strides_for(const Shape& shape) const {
-    AttentionStrides strides;
-    if (shape.rank() == 3) {
-      strides.batch = shape[1] * shape[2];
-      strides.time = shape[2];
-      strides.head = head_dim_;
-    } else {
-      strides.batch = heads_ * shape[2] * head_dim_;
-      strides.time = head_dim_;
-      strides.head = shape[2] * head_dim_;
-    }
-    return strides;
-  }
 
   static AttentionStrides strides_of(const AppendState& state) {
     AttentionStrides strides;
@@ -132,37 +86,20 @@ class Attention : public Op {
   }
 
   AttentionArgs args_for(const Shape& q, const Shape& k, const Shape& v) const {
-    AttentionArgs args;
-    args.batch = q[0];
-    args.kv_batch = k[0];
-    args.heads = heads_;
-    args.q_len = time_of(q);
-    args.kv_len = time_of(k);
-    args.head_dim = head_dim_;
-    args.scale = scale_;
+    AttentionArgs args = inputs_.args_for(q, k, v);
     args.causal = causal_;
-    args.q_strides = strides_for(q);
-    args.k_strides = strides_for(k);
-    args.v_strides = strides_for(v);
-    args.y_strides.time = heads_ * head_dim_;
-    args.y_strides.head = head_dim_;
-    args.y_strides.batch = args.q_len * args.y_strides.time;
     return args;
   }
 
-  const float* start(const RunContext& context, int input) const {
-    return context.f32(input) + (context.input(input).shape.rank() == 3 ? offsets_[input] : 0);
-  }
-
   void append(const AppendState& state, const float* from, const AttentionStrides& strides, int64_t length) const {
-    const size_t bytes = static_cast<size_t>(head_dim_) * sizeof(float);
+    const size_t bytes = static_cast<size_t>(inputs_.head_dim) * sizeof(float);
     float* data = reinterpret_cast<float*>(state.data);
     for (int64_t b = 0; b < state.batch; ++b) {
       const int64_t row = state.rows == nullptr ? b : state.rows[b];
-      for (int64_t h = 0; h < heads_; ++h) {
-        float* to = data + ((row * heads_ + h) * state.capacity + state.past) * head_dim_;
+      for (int64_t h = 0; h < inputs_.heads; ++h) {
+        float* to = data + ((row * inputs_.heads + h) * state.capacity + state.past) * inputs_.head_dim;
         const float* source = from + b * strides.batch + h * strides.head;
-        for (int64_t t = 0; t < length; ++t) std::memcpy(to + t * head_dim_, source + t * strides.time, bytes);
+        for (int64_t t = 0; t < length; ++t) std::memcpy(to + t * inputs_.head_dim, source + t * strides.time, bytes);
       }
     }
   }
@@ -184,10 +121,8 @@ class Attention : public Op {
     }
   }
 
-  const int64_t heads_, head_dim_;
-  const float scale_;
+  const AttentionInputs inputs_;
   const bool causal_;
-  const int64_t offsets_[3];
   const int key_state_, value_state_;
   int64_t capacity_ = 0;
 };

@@ -3,6 +3,7 @@
 #include "kernels/conv1d_i8/conv1d_i8.h"
 
 #include "core/checked.h"
+#include "program/ops/half_residual.h"
 #include "program/ops/weights.h"
 
 namespace anyon {
@@ -32,26 +33,29 @@ class Conv1dI8 : public Op {
     const int64_t time_out = conv1d_time_out(x[1], kernel_, stride_, padding_);
     if (time_out < 1) context.fail("x " + shape_text(x) + " is shorter than the kernel");
     if (context.has(kResidual)) {
-      context.expect(kResidual, DType::kF32, 2);
+      if (context.dtype(kResidual) != DType::kF16) context.expect(kResidual, DType::kF32, 2);
       const Shape& residual = context.shape(kResidual);
-      if (residual[0] < time_out || residual[1] != cout_) {
+      if (residual.rank() != 2 || residual[0] < time_out || residual[1] != cout_) {
         context.fail("residual " + shape_text(residual) + " does not cover (" + std::to_string(time_out) + ", " +
                      std::to_string(cout_) + ")");
       }
     }
     context.output(0, DType::kF32, {x[0], time_out, cout_});
-    context.workspace(conv1d_i8_workspace_bytes(args_for(x), context.threads()));
+    context.workspace(conv1d_i8_workspace_bytes(args_for(x), context.threads()) +
+                      residual_bytes(context, kResidual, time_out * cout_));
   }
 
   void run(const RunContext& context) const override {
     Conv1dArgs args = args_for(context.input(kX).shape);
     args.x = context.f32(kX);
     args.bias = context.f32(kBias);
-    args.residual = context.f32(kResidual);
+    const int64_t time_out = conv1d_time_out(args.time, kernel_, stride_, padding_);
+    auto* workspace = static_cast<std::byte*>(context.workspace());
+    args.residual = residual_f32(context, kResidual, time_out * cout_, &workspace);
     args.y = context.output(0).as<float>();
     const Conv1dI8Weight weight = {context.input(kWeight).as<int8_t>(), context.f32(kScale),
                                    context.input(kSum).as<int32_t>()};
-    conv1d_i8(context.isa(), args, weight, context.workspace(), context.pool());
+    conv1d_i8(context.isa(), args, weight, workspace, context.pool());
   }
 
  private:
