@@ -67,8 +67,8 @@ inline void store_quads(int8_t* p, Vec a, Vec b, Vec c, Vec d) {
   const __m512i low = _mm512_set1_epi32(255);
   const __m512i ab = _mm512_or_si512(_mm512_and_si512(_mm512_cvtps_epi32(a.v), low),
                                      _mm512_slli_epi32(_mm512_and_si512(_mm512_cvtps_epi32(b.v), low), 8));
-  const __m512i cd = _mm512_or_si512(_mm512_and_si512(_mm512_cvtps_epi32(c.v), low),
-                                     _mm512_slli_epi32(_mm512_cvtps_epi32(d.v), 8));
+  const __m512i cd =
+      _mm512_or_si512(_mm512_and_si512(_mm512_cvtps_epi32(c.v), low), _mm512_slli_epi32(_mm512_cvtps_epi32(d.v), 8));
   _mm512_storeu_si512(p, _mm512_or_si512(ab, _mm512_slli_epi32(cd, 16)));
 }
 
@@ -138,9 +138,9 @@ inline Sum dot4(Sum sum, Input x, Weights w) {
 inline void store_bytes(uint8_t* p, Vec a) {
   const __m256i whole = _mm256_cvtps_epi32(a.v);
   // Within [-128, 255]: the low byte of each, gathered by shuffles.
-  const __m256i low = _mm256_shuffle_epi8(whole, _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
-                                                                  -1, -1, 0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1,
-                                                                  -1, -1, -1, -1));
+  const __m256i low =
+      _mm256_shuffle_epi8(whole, _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 4, 8,
+                                                  12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1));
   const __m128i bytes = _mm_unpacklo_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
   _mm_storel_epi64(reinterpret_cast<__m128i*>(p), bytes);
 }
@@ -148,8 +148,8 @@ inline void store_quads(int8_t* p, Vec a, Vec b, Vec c, Vec d) {
   const __m256i low = _mm256_set1_epi32(255);
   const __m256i ab = _mm256_or_si256(_mm256_and_si256(_mm256_cvtps_epi32(a.v), low),
                                      _mm256_slli_epi32(_mm256_and_si256(_mm256_cvtps_epi32(b.v), low), 8));
-  const __m256i cd = _mm256_or_si256(_mm256_and_si256(_mm256_cvtps_epi32(c.v), low),
-                                     _mm256_slli_epi32(_mm256_cvtps_epi32(d.v), 8));
+  const __m256i cd =
+      _mm256_or_si256(_mm256_and_si256(_mm256_cvtps_epi32(c.v), low), _mm256_slli_epi32(_mm256_cvtps_epi32(d.v), 8));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_or_si256(ab, _mm256_slli_epi32(cd, 16)));
 }
 

@@ -199,8 +199,8 @@ class Planner {
     record(value_blocks);
   }
 
-  // Held values never share memory: their offsets depend on the shapes of held inputs alone, so they stay where they are
-  // when another plan takes over.
+  // Held values never share memory: their offsets depend on the shapes of held inputs alone, so they stay where they
+  // are when another plan takes over.
   void place_held(int end) {
     std::vector<MemoryBlock> blocks;
     std::vector<int> outputs;
@@ -271,7 +271,8 @@ class Planner {
     for (const ProgramOp& op : program_.ops) {
       const auto empty = [&](int output) { return view(output).bytes() == 0; };
       if (op.op->is_view() || std::all_of(op.outputs.begin(), op.outputs.end(), empty)) continue;
-      (op.held ? plan_.held_steps : plan_.steps).push_back({&op, blocks_[value_blocks + static_cast<size_t>(op.index)].offset});
+      (op.held ? plan_.held_steps : plan_.steps)
+          .push_back({&op, blocks_[value_blocks + static_cast<size_t>(op.index)].offset});
     }
   }
 

@@ -13,12 +13,12 @@
 namespace anyon {
 
 // The keys and values of one head in one piece of memory, as offsets in bytes. Keys: panel16x4 of (keys, head_dim) with
-// a scale and a sum for each key. Values: panel16x4 of their transpose (head_dim, keys) with a scale and a mean for each
-// column. Keys are padded to whole blocks of kPackedKeys with zeros.
+// a scale and a sum for each key. Values: panel16x4 of their transpose (head_dim, keys) with a scale and a mean for
+// each column. Keys are padded to whole blocks of kPackedKeys with zeros.
 inline constexpr int64_t kPackedKeys = 64;
 struct PackedHead {
   PackedHead(int64_t kv_len, int64_t head_dim);
-  int64_t keys, depth, width;  // keys, head_dim to multiples of 4 and of 16
+  int64_t keys, depth, width;                                       // keys, head_dim to multiples of 4 and of 16
   int64_t values, key_scales, key_sums, value_scales, value_means;  // where each begins; the keys at 0
   int64_t bytes;                                                    // of all, a multiple of 64
 };

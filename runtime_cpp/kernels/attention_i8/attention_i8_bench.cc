@@ -1,6 +1,5 @@
-// Share of the 8-bit multiply-add peak (many queries) and of the read bandwidth (few) that each attention_i8 kernel reaches;
-// packing is timed by itself.
-// Usage: bench_attention_i8 [part of a kernel's name] [threads...]
+// Share of the 8-bit multiply-add peak (many queries) and of the read bandwidth (few) that each attention_i8 kernel
+// reaches; packing is timed by itself. Usage: bench_attention_i8 [part of a kernel's name] [threads...]
 #include <cmath>
 
 #include "core/arena.h"
@@ -38,12 +37,11 @@ void run(Isa isa, const char* name, const Case& c, double gops_peak, ThreadPool&
   const Arena workspace(attention_i8_workspace_bytes(args, pool.size()));
   const Arena packed(c.kv_batch * c.heads * PackedHead(c.kv_len, kHeadDim).bytes);
   const double packing = bench::best_seconds([&] { pack_attention_i8(isa, args, packed.data(), pool); });
-  const double seconds =
-      bench::best_seconds([&] { attention_i8(isa, args, packed.data(), workspace.data(), pool); });
+  const double seconds = bench::best_seconds([&] { attention_i8(isa, args, packed.data(), workspace.data(), pool); });
   const double flops = 4.0 * static_cast<double>(c.batch * c.heads * c.q_len * c.kv_len * kHeadDim);
   const double bytes = 2.0 * static_cast<double>(c.kv_batch * c.heads * c.kv_len * kHeadDim);
-  std::printf("%-24s %d thread(s) %-34s %9.1f us %7.1f Gop/s (%3.0f%% of peak), packing %7.1f us", name, pool.size(), c.what,
-              seconds * 1e6, flops / seconds * 1e-9, 100.0 * flops / seconds * 1e-9 / gops_peak, packing * 1e6);
+  std::printf("%-24s %d thread(s) %-34s %9.1f us %7.1f Gop/s (%3.0f%% of peak), packing %7.1f us", name, pool.size(),
+              c.what, seconds * 1e6, flops / seconds * 1e-9, 100.0 * flops / seconds * 1e-9 / gops_peak, packing * 1e6);
   if (c.q_len == 1) {
     const double peak = read_bandwidth(isa, static_cast<int64_t>(bytes), pool);
     std::printf(" %6.1f GB/s (%3.0f%% of %.1f)", bytes / seconds * 1e-9, 100.0 * bytes / seconds * 1e-9 / peak, peak);

@@ -13,7 +13,8 @@ inline constexpr int64_t kBlockKeysI8 = 256;
 inline constexpr int32_t kMiddle = kInputLow + 128;
 inline constexpr float kLog2Largest = kInputLow == 0 ? 7.9943534f : 6.9886847f;  // log2 of 255 and of 127
 
-// mean[j] over `rows` rows, then largest[j] = max |row[j] - mean[j]|; `width` is a multiple of the lanes where possible.
+// mean[j] over `rows` rows, then largest[j] = max |row[j] - mean[j]|; `width` is a multiple of the lanes where
+// possible.
 inline void column_statistics(const float* x, int64_t stride, int64_t rows, int64_t width, float* mean,
                               float* largest) {
   for (int64_t j = 0; j < width; j += kLanes) {
@@ -247,8 +248,7 @@ inline void attend_strip(const AttendArgs& args, const PackedHead& head, const f
 inline void attend_i8(const AttendArgs& args) {
   const PackedHead head(args.kv_len, args.head_dim);
   for (int64_t row = 0; row < args.rows; row += kStripRowsI8) {
-    attend_strip(args, head, args.q_rows + row, args.y_rows + row,
-                 smaller<int64_t>(kStripRowsI8, args.rows - row));
+    attend_strip(args, head, args.q_rows + row, args.y_rows + row, smaller<int64_t>(kStripRowsI8, args.rows - row));
   }
 }
 

@@ -35,8 +35,9 @@ void conv1d_i8(Isa isa, const Conv1dArgs& args, const Conv1dI8Weight& weight, vo
   product.activation = args.activation;
   for (int64_t batch = 0; batch < args.batch; ++batch) {
     product.y = args.y + batch * time_out * args.cout;
-    linear_i8(isa, product, [&](int64_t t) { return windows.at(batch, t); },
-              static_cast<std::byte*>(workspace) + padded_bytes(args), pool);
+    linear_i8(
+        isa, product, [&](int64_t t) { return windows.at(batch, t); },
+        static_cast<std::byte*>(workspace) + padded_bytes(args), pool);
   }
 }
 

@@ -97,7 +97,8 @@ int64_t linear_i8_workspace_bytes(int64_t m, int64_t k, int threads) {
 }
 
 void linear_i8(Isa isa, const LinearI8Args& args, void* workspace, ThreadPool& pool) {
-  linear_i8(isa, args, [&](int64_t row) { return args.x + row * args.x_stride; }, workspace, pool);
+  linear_i8(
+      isa, args, [&](int64_t row) { return args.x + row * args.x_stride; }, workspace, pool);
 }
 
 void linear_i8(Isa isa, const LinearI8Args& args, FunctionRef<const float*(int64_t row)> x_row, void* workspace,
@@ -113,8 +114,7 @@ void linear_i8(Isa isa, const LinearI8Args& args, FunctionRef<const float*(int64
     const int64_t step = ceil_div(panels, tasks);
     pool.run(ceil_div(panels, step), [&](int64_t task, int) {
       const int64_t column = task * step * kPanel;
-      kernels.multiply(
-          block_of(args, scratch.rows(), 0, args.m, column, std::min(step * kPanel, args.n - column)));
+      kernels.multiply(block_of(args, scratch.rows(), 0, args.m, column, std::min(step * kPanel, args.n - column)));
     });
     return;
   }

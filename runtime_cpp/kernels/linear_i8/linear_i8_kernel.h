@@ -31,8 +31,9 @@ void finish_strip(const LinearI8Block& block, const int32_t* tile, int64_t row, 
       store(y + i, value);
     }
     if (const int64_t rest = width - i; rest > 0) {
-      Vec value = finished(i, load_sum_partial(block.sum + begin + i, rest), load_partial(block.scale + begin + i, rest),
-                           has_bias ? load_partial(block.bias + begin + i, rest) : zero());
+      Vec value =
+          finished(i, load_sum_partial(block.sum + begin + i, rest), load_partial(block.scale + begin + i, rest),
+                   has_bias ? load_partial(block.bias + begin + i, rest) : zero());
       if (has_residual) value = add(value, load_partial(residual + i, rest));
       store_partial(y + i, value, rest);
     }

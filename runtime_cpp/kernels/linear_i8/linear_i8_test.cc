@@ -68,9 +68,7 @@ struct Product {
     workspace.resize(static_cast<size_t>(linear_i8_workspace_bytes(a.m, k, pool.size())) + 64);
     linear_i8(isa, a, aligned(), pool);
   }
-  void* aligned() {
-    return workspace.data() + (64 - reinterpret_cast<uintptr_t>(workspace.data()) % 64) % 64;
-  }
+  void* aligned() { return workspace.data() + (64 - reinterpret_cast<uintptr_t>(workspace.data()) % 64) % 64; }
 
   std::string describe() const {
     return "m " + std::to_string(m) + " n " + std::to_string(n) + " k " + std::to_string(k) + " activation " +

@@ -22,8 +22,8 @@ class Attention : public Op {
     if (key_state_ == value_state_) attrs.fail("'key_state' and 'value_state' are the same");
     for (const int index : {key_state_, value_state_}) {
       const ProgramState& state = attrs.state(index);
-      if (state.dtype != DType::kF32 || state.dims.size() != 4 || state.axis != 2 || state.dims[1].size != inputs_.heads ||
-          state.dims[3].size != inputs_.head_dim) {
+      if (state.dtype != DType::kF32 || state.dims.size() != 4 || state.axis != 2 ||
+          state.dims[1].size != inputs_.heads || state.dims[3].size != inputs_.head_dim) {
         attrs.fail("state '" + state.name +
                    "' is not f32 of (batch, heads, positions, head_dim), growing along axis 2");
       }

@@ -1,6 +1,6 @@
-// attention_i8: inputs [q, k, v, packed?] -> (batch, time, heads * head_dim), in 8 bits; every query sees all keys. With
-// `packed`, keys and values come from there and k and v only tell their shape.
-// pack_attention_i8: inputs [k, v] -> packed u8 (batch, heads, bytes of a head).
+// attention_i8: inputs [q, k, v, packed?] -> (batch, time, heads * head_dim), in 8 bits; every query sees all keys.
+// With `packed`, keys and values come from there and k and v only tell their shape. pack_attention_i8: inputs [k, v] ->
+// packed u8 (batch, heads, bytes of a head).
 #include "kernels/attention_i8/attention_i8.h"
 
 #include "program/ops/attention_inputs.h"

@@ -1,4 +1,5 @@
-// What the attention ops share: heads read from (batch, time, width) at a column, or from (batch, heads, time, head_dim).
+// What the attention ops share: heads read from (batch, time, width) at a column, or from (batch, heads, time,
+// head_dim).
 #pragma once
 
 #include <string>

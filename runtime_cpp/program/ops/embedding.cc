@@ -1,4 +1,5 @@
-// embedding: inputs [ids i64 (any shape), table f32, or f16 in rows] -> ids' shape + (width). Ids outside the table fail the run.
+// embedding: inputs [ids i64 (any shape), table f32, or f16 in rows] -> ids' shape + (width). Ids outside the table
+// fail the run.
 #include "kernels/embedding/embedding.h"
 
 #include "program/ops/weights.h"

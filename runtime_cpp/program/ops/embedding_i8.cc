@@ -8,7 +8,8 @@ namespace {
 class EmbeddingI8 : public Op {
  public:
   explicit EmbeddingI8(AttrReader& attrs)
-      : rows_(attrs.integer("rows", 1, AttrReader::kMaxSize)), width_(attrs.integer("width", 1, AttrReader::kMaxSize)) {}
+      : rows_(attrs.integer("rows", 1, AttrReader::kMaxSize)),
+        width_(attrs.integer("width", 1, AttrReader::kMaxSize)) {}
 
   void infer(InferContext& context) const override {
     context.expect(0, DType::kI64);
