@@ -12,7 +12,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,10 @@ class OnnxProgram:
 
 @dataclass(frozen=True)
 class Blueprint:
-    """One architecture. config: the sizes of the model it fits. frontend: the manifest's section."""
+    """One architecture. config: the sizes of the model it fits. frontend: the manifest's section.
+
+    Files hold f32; `quantize` makes the others from it and keeps the recipe it followed in `quantization`.
+    """
 
     name: str
     family: str
@@ -57,6 +60,7 @@ class Blueprint:
     programs: dict[str, dict[str, Any]]
     weights: dict[str, Weight]
     onnx: dict[str, OnnxProgram]
+    quantization: dict[str, Any] = field(default_factory=dict)
 
     def fits(self, config: Mapping[str, int]) -> bool:
         return self.config == dict(config)
@@ -125,11 +129,10 @@ def from_bytes(content: bytes) -> Blueprint:
         raise BlueprintError(f"not a blueprint ({error!r}); reinstall the package") from error
 
 
-def find(config: Mapping[str, int], files: Iterable[Path], recipe: str = "f32") -> Path | None:
-    """The file among `files` whose blueprint fits a checkpoint's config and the recipe, or None."""
+def find(config: Mapping[str, int], files: Iterable[Path]) -> Path | None:
+    """The file among `files` whose blueprint fits a checkpoint's config, or None."""
     for path in sorted(files):
-        blueprint = load(path)
-        if blueprint.fits(config) and blueprint.recipe == recipe:
+        if load(path).fits(config):
             return path
     return None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import secrets
 from collections.abc import Callable, Mapping
@@ -22,6 +23,8 @@ from anyon_export import expressions
 from anyon_export.blueprint import Blueprint
 from anyon_export.expressions import Array
 from anyon_quantization.float32 import unpack_panel16
+from anyon_quantization.int4 import pack_uint4, unpack_groups, unpack_panel16x8
+from anyon_quantization.int8 import unpack_panel16x4
 
 if TYPE_CHECKING:
     from anyon_export.checkpoints import Checkpoint
@@ -94,7 +97,7 @@ def make_bundle(
 
 def _parts(blueprint: Blueprint, checkpoint: Checkpoint) -> list[_Part]:
     """Weights in the order the programs read them, then tokenizer and graphs."""
-    tensors: Mapping[str, Array] = checkpoint.tensors
+    evaluate = expressions.Evaluator(checkpoint.tensors)
     parts = []
     for name, weight in blueprint.weights.items():
         expression = weight.expression
@@ -103,7 +106,7 @@ def _parts(blueprint: Blueprint, checkpoint: Checkpoint) -> list[_Part]:
                 name,
                 expression.dtype,
                 expression.shape,
-                lambda expression=expression: expressions.evaluate(expression, tensors),  # type: ignore[misc]
+                lambda expression=expression: evaluate(expression),  # type: ignore[misc]
             )
         )
     tokenizer = checkpoint.tokenizer
@@ -134,6 +137,7 @@ def _manifest(blueprint: Blueprint, checkpoint: Checkpoint, name: str | None, so
             "licence": source["licence"],
         },
         "recipe": blueprint.recipe,
+        **({"quantization": blueprint.quantization} if blueprint.quantization else {}),
         "config": blueprint.config,
         "frontend": blueprint.frontend,
         "loop": checkpoint.generation,
@@ -239,17 +243,31 @@ def _sync_folder(folder: Path) -> None:
 def unpack_initializer(stored: Array, row: Mapping[str, Any]) -> Array:
     """An ONNX initializer from the bundle tensor that holds it; `row` is its entry in the manifest's onnx section.
 
-    A view where possible. ValueError when the row does not fit the tensor.
+    A view where possible. dtype "uint4": an array of the initializer's shape whose first bytes hold two values each,
+    the first of them in the low half, as ONNX packs them. ValueError when the row does not fit the tensor.
     """
-    first, last = row["rows"]
-    if row["layout"] == "panel16":
-        array = unpack_panel16(stored, first, last)
-    else:
-        array = stored[first:last]
+    array = _rows(stored, row)
     if "view" in row:
         array = array.reshape(row["view"])
     if "perm" in row:
         array = array.transpose(row["perm"])
     if list(array.shape) != list(row["shape"]):
         raise ValueError(f"tensor gives {list(array.shape)}, the graph wants {row['shape']}")
-    return np.ascontiguousarray(array)
+    return pack_uint4(array) if row.get("dtype") == "uint4" else np.ascontiguousarray(array)
+
+
+def _rows(stored: Array, row: Mapping[str, Any]) -> Array:
+    """The rows of the matrix, out of the layout."""
+    (first, last), layout = row["rows"], row["layout"]
+    if layout == "plain":
+        return stored[first:last]
+    if layout == "panel16":
+        return unpack_panel16(stored, first, last)
+    if layout == "groups16":
+        return unpack_groups(stored, first, last)
+    columns = math.prod(row.get("view", row["shape"])[1:])
+    if layout == "panel16x4":
+        return unpack_panel16x4(stored, first, last, columns)
+    if layout == "panel16x8":
+        return np.ascontiguousarray(unpack_panel16x8(stored, first, last)[:, :columns])
+    raise ValueError(f"layout {layout!r} is not known")

@@ -64,7 +64,9 @@ class TorchEngine(Engine):
 
 
 class OnnxRuntimeEngine(Engine):
-    """graphs: program -> serialized graph with external initializers; weights: program -> initializer name -> array."""
+    """graphs: program -> serialized graph with external initializers; weights: program -> initializer name -> array;
+    types: initializers of a type that numpy lacks (see bundle.unpack_initializer); fuse: False computes node by node,
+    else products of quantised weights get quantised inputs."""
 
     name = "onnxruntime"
 
@@ -74,8 +76,16 @@ class OnnxRuntimeEngine(Engine):
         graphs: Mapping[str, bytes],
         weights: Mapping[str, Mapping[str, Array]],
         threads: int = 0,
+        types: Mapping[str, str] | None = None,
+        fuse: bool = True,
     ) -> None:
         import onnxruntime
+        from onnx import TensorProto
+
+        def value(name: str, array: Array) -> Any:
+            if (types or {}).get(name) == "uint4":
+                return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(array, TensorProto.UINT4)
+            return onnxruntime.OrtValue.ortvalue_from_numpy(array)
 
         self._config = config
         self._sessions = {}
@@ -84,8 +94,10 @@ class OnnxRuntimeEngine(Engine):
             options = onnxruntime.SessionOptions()
             options.log_severity_level = 3
             options.intra_op_num_threads = threads
+            if not fuse:
+                options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
             arrays = weights[program]
-            values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in arrays.values()]
+            values = [value(name, array) for name, array in arrays.items()]
             options.add_external_initializers(list(arrays), values)
             self._sessions[program] = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self._states: list[Array] = []

@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from anyon_quantization.float32 import PANEL, pack_panel16
+from anyon_quantization.float16 import to_half
+from anyon_quantization.float32 import pack_panel16
+from anyon_quantization.matrix import PANEL, QuantizationError
+from anyon_quantization.schemes import scheme
 
 Array = npt.NDArray[Any]
 Attributes = Mapping[str, Any]
@@ -98,20 +101,55 @@ def panel16(of: Expression) -> Expression:
     return make("panel16", [of])
 
 
+def quantised(of: Expression, scheme_name: str) -> dict[str, Expression]:
+    """The tensors of a matrix (N, K) in a scheme of anyon_quantization, by role; "" is the packed matrix."""
+    roles = scheme(scheme_name).tensors(*of.shape)
+    return {role: make("quantised", [of], scheme=scheme_name, role=role) for role in roles}
+
+
+def half(of: Expression) -> Expression:
+    """As float16."""
+    return make("half", [of])
+
+
+class Evaluator:
+    """Makes tensors from a checkpoint's. What it quantised last is kept, so that the tensors of one weight, asked for
+    one after the other, cost one quantisation."""
+
+    def __init__(self, tensors: Mapping[str, Array]) -> None:
+        self._tensors = tensors
+        self._quantised: tuple[Expression | None, str, dict[str, Array]] = (None, "", {})
+
+    def __call__(self, expression: Expression) -> Array:
+        """The tensor itself, C-contiguous. KeyError names a missing parameter, ValueError one of a wrong shape."""
+        return np.ascontiguousarray(self._evaluate(expression))
+
+    def _evaluate(self, expression: Expression) -> Array:
+        if expression.op == "param":
+            name = expression.attrs["name"]
+            array = np.asarray(self._tensors[name])
+            if array.shape != expression.shape:
+                raise ValueError(f"checkpoint: {name} has shape {list(array.shape)}, expected {list(expression.shape)}")
+            return array.astype(np.float32, copy=False)
+        if expression.op == "quantised":
+            return self._pack(expression.of[0], expression.attrs["scheme"])[expression.attrs["role"]]
+        operands = [self._evaluate(part) for part in expression.of]
+        return OPERATIONS[expression.op].evaluate(expression.attrs, operands)
+
+    def _pack(self, matrix: Expression, scheme_name: str) -> dict[str, Array]:
+        if self._quantised[:2] != (matrix, scheme_name):
+            self._quantised = (None, "", {})  # freed before the next one is made
+            try:
+                tensors = scheme(scheme_name).pack(self._evaluate(matrix))
+            except QuantizationError as error:
+                raise ValueError(f"{' + '.join(parameters(matrix))}: {error}") from error
+            self._quantised = (matrix, scheme_name, tensors)
+        return self._quantised[2]
+
+
 def evaluate(expression: Expression, tensors: Mapping[str, Array]) -> Array:
-    """The tensor itself, C-contiguous. KeyError names a missing parameter, ValueError one of a wrong shape."""
-    return np.ascontiguousarray(_evaluate(expression, tensors))
-
-
-def _evaluate(expression: Expression, tensors: Mapping[str, Array]) -> Array:
-    if expression.op == "param":
-        name = expression.attrs["name"]
-        array = np.asarray(tensors[name])
-        if array.shape != expression.shape:
-            raise ValueError(f"checkpoint: {name} has shape {list(array.shape)}, expected {list(expression.shape)}")
-        return array.astype(np.float32, copy=False)
-    operands = [_evaluate(part, tensors) for part in expression.of]
-    return OPERATIONS[expression.op].evaluate(expression.attrs, operands)
+    """One tensor on its own; see Evaluator."""
+    return Evaluator(tensors)(expression)
 
 
 def parameters(expression: Expression) -> Iterator[str]:
@@ -161,6 +199,19 @@ def _infer_panel16(attrs: Attributes, of: Sequence[Expression]) -> tuple[tuple[i
     return (-(-n // PANEL), k, PANEL), of[0].dtype
 
 
+def _infer_quantised(attrs: Attributes, of: Sequence[Expression]) -> tuple[tuple[int, ...], str]:
+    if len(of) != 1 or len(of[0].shape) != 2:
+        raise ValueError(f"expressions: only a matrix can be quantised, got {[part.shape for part in of]}")
+    tensors = scheme(str(attrs["scheme"])).tensors(*of[0].shape)
+    if attrs["role"] not in tensors:
+        raise ValueError(f"expressions: scheme {attrs['scheme']} has no tensor {attrs['role']!r}")
+    return tensors[attrs["role"]]
+
+
+def _never(attrs: Attributes, of: Sequence[Array]) -> Array:
+    raise AssertionError("the Evaluator quantises; it keeps all tensors of a weight")
+
+
 register(
     "zeros",
     Operation(
@@ -185,3 +236,5 @@ register(
 )
 register("reshape", Operation(_infer_reshape, lambda attrs, of: of[0].reshape(attrs["shape"])))
 register("panel16", Operation(_infer_panel16, lambda attrs, of: pack_panel16(of[0])))
+register("quantised", Operation(_infer_quantised, _never))
+register("half", Operation(lambda attrs, of: (of[0].shape, "float16"), lambda attrs, of: to_half(of[0])))

@@ -5,14 +5,12 @@ Packing loses nothing: `unpack_panel16(pack_panel16(w), 0, n)` equals w bit for 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
-
-PANEL = 16  # outputs side by side; kPanel of runtime_cpp/kernels/linear/linear.h
+from anyon_quantization.matrix import PANEL, Array, Layout, padded
 
 
 def pack_panel16(matrix: Array) -> Array:
@@ -33,3 +31,21 @@ def unpack_panel16(packed: Array, first: int, last: int) -> Array:
     matrix = panels.transpose(0, 2, 1).reshape(-1, packed.shape[1])
     start = first // PANEL * PANEL
     return np.ascontiguousarray(matrix[first - start : last - start])
+
+
+@dataclass(frozen=True)
+class Float32:
+    name = "f32"
+    layout = "panel16"
+
+    def tensors(self, n: int, k: int) -> dict[str, Layout]:
+        return {"": ((padded(n, PANEL) // PANEL, k, PANEL), "float32")}
+
+    def pack(self, matrix: Array) -> dict[str, Array]:
+        return {"": pack_panel16(matrix.astype(np.float32, copy=False))}
+
+    def unpack(self, tensors: Mapping[str, Array], n: int, k: int) -> Array:
+        return unpack_panel16(tensors[""], 0, n)
+
+    def error_bound(self, matrix: Array) -> Array:
+        return np.zeros((1, 1), np.float32)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anyon import cache
-from anyon.errors import AnyonError, CheckpointError
+from anyon.errors import AnyonError, CheckpointError, OptionError
 from anyon.progress import Progress, Report
+from anyon.recipes import find_recipe
 
 if TYPE_CHECKING:
     from anyon_export.blueprint import Blueprint
@@ -46,14 +48,15 @@ def convert(checkpoint: Path, *, name: str, origin: str, recipe: str, root: Path
 
     Two processes that ask at once make it once: the other waits and uses the same file. Raises CheckpointError for
     weights that are damaged or of sizes without a blueprint, CacheError when the cache cannot hold the bundle; then
-    nothing is left behind.
+    nothing is left behind. OptionError for a recipe (a spec of anyon.recipes) that does not fit the model.
     """
     report(Progress("verify", 0, 0, "bytes", name))
     opened = open_checkpoint(checkpoint)
-    blueprint, blueprint_path = find_blueprint(opened, recipe)
+    blueprint, blueprint_path = find_blueprint(opened)
+    blueprint = quantized(blueprint, recipe)
     folder = root / "bundles"
     cache.make_folder(folder)
-    bundle = folder / f"{_slug(name)}-{_key(opened, blueprint_path, recipe)}.anyon"
+    bundle = folder / f"{_slug(name)}-{_key(opened, blueprint_path, blueprint)}.anyon"
 
     def converted(reused: bool) -> Converted:
         return Converted(bundle, list(opened.source.files), blueprint_path, reused)
@@ -69,15 +72,26 @@ def convert(checkpoint: Path, *, name: str, origin: str, recipe: str, root: Path
     return converted(reused=False)
 
 
-def find_blueprint(checkpoint: Checkpoint, recipe: str) -> tuple[Blueprint, Path]:
-    """The blueprint whose sizes are the checkpoint's. Raises CheckpointError, naming the sizes, when there is none."""
+def quantized(blueprint: Blueprint, recipe: str) -> Blueprint:
+    """The blueprint with another recipe. Raises OptionError when the recipe does not fit it."""
+    from anyon_export.quantize import quantize
+    from anyon_quantization.matrix import QuantizationError
+
+    try:
+        return quantize(blueprint, find_recipe(recipe))
+    except QuantizationError as error:
+        raise OptionError(str(error)) from error
+
+
+def find_blueprint(checkpoint: Checkpoint) -> tuple[Blueprint, Path]:
+    """The f32 blueprint of the checkpoint's sizes. Raises CheckpointError, with the sizes, when there is none."""
     from anyon_export import blueprint
 
     names = []
     try:
         for path in sorted(BLUEPRINTS.glob(f"*{blueprint.SUFFIX}")):
             loaded = blueprint.load(path)
-            if loaded.fits(checkpoint.config) and loaded.recipe == recipe:
+            if loaded.fits(checkpoint.config):
                 return loaded, path
             names.append(loaded.name)
     except blueprint.BlueprintError as error:
@@ -132,11 +146,14 @@ def bundle_bytes(blueprint: Blueprint) -> int:
     return weights + graphs + (4 << 20)
 
 
-def _key(checkpoint: Checkpoint, blueprint_path: Path, recipe: str) -> str:
+def _key(checkpoint: Checkpoint, blueprint_path: Path, blueprint: Blueprint) -> str:
     from anyon_export.bundle import FORMAT_VERSION
+    from anyon_quantization.matrix import VERSION
 
+    recipe = json.dumps(blueprint.quantization, sort_keys=True)
     blueprint_sha256 = hashlib.sha256(blueprint_path.read_bytes()).hexdigest()
-    return cache.digest_of(str(checkpoint.source["sha256"]), recipe, str(FORMAT_VERSION), blueprint_sha256)[:16]
+    versions = f"{FORMAT_VERSION}.{VERSION}"
+    return cache.digest_of(str(checkpoint.source["sha256"]), recipe, versions, blueprint_sha256)[:16]
 
 
 def _slug(name: str) -> str:

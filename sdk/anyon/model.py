@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from anyon.errors import BackendError, BundleError, OptionError
 from anyon.progress import Report, silent
+from anyon.recipes import recipe_spec
 
 if TYPE_CHECKING:
     from anyon.bundle import Bundle
     from anyon.whisper import WhisperModel
 
-RECIPES = ("f32",)
 MAX_THREADS = 256
 
 
@@ -26,7 +26,7 @@ def load(
     strict: bool = False,
     cache_dir: str | os.PathLike[str] | None = None,
     progress: bool | Report | None = None,
-    recipe: str = "f32",
+    recipe: str | os.PathLike[str] | None = None,
 ) -> WhisperModel:
     """Loads a model; the first time, a checkpoint is converted into a bundle and cached.
 
@@ -39,12 +39,14 @@ def load(
     strict: what would be a fallback to another backend is an error instead.
     cache_dir: where bundles are kept; None: $ANYON_CACHE, else the user's cache folder.
     progress: True draws a bar on stderr, a function is called with `Progress` reports; None: silent.
-    recipe: the precision of the weights; "f32" is the only one so far.
+    recipe: how weights are stored: "f32", "f16", "int8", "int4", or a recipe's .json file. None: f32 for a checkpoint,
+        its own for a bundle.
 
     Raises ModelNotFoundError, HubError, CheckpointError, CacheError, BundleError, BackendError or OptionError.
     The model is immutable and may be shared by any number of threads.
     """
-    _check_arguments(backend, threads, isa, recipe)
+    _check_arguments(backend, threads, isa)
+    spec = None if recipe is None else recipe_spec(recipe)
     try:
         from anyon.engines import default_threads
         from anyon.sources import open_bundle
@@ -52,7 +54,7 @@ def load(
         raise _extension_missing(error) from error
 
     with _reporting(progress) as report:
-        bundle, origin = open_bundle(source, recipe=recipe, cache_dir=cache_dir, report=report)
+        bundle, origin = open_bundle(source, recipe=spec, cache_dir=cache_dir, report=report)
     return _family(bundle)(
         bundle,
         backend=backend,
@@ -83,7 +85,7 @@ def _family(bundle: Bundle) -> type[WhisperModel]:
     return row()
 
 
-def _check_arguments(backend: Any, threads: Any, isa: Any, recipe: Any) -> None:
+def _check_arguments(backend: Any, threads: Any, isa: Any) -> None:
     from anyon.backends import NAMES
 
     if backend != "auto" and backend not in NAMES:
@@ -95,8 +97,6 @@ def _check_arguments(backend: Any, threads: Any, isa: Any, recipe: Any) -> None:
         raise OptionError(f"isa={isa!r}: expected a name such as 'avx2', or None")
     if isa is not None and backend not in ("auto", "native"):
         raise OptionError(f"isa={isa!r}: backend {backend!r} chooses its own instructions (leave isa out)")
-    if recipe not in RECIPES:
-        raise OptionError(f"recipe={recipe!r}: expected {', '.join(RECIPES)}")
 
 
 def _reporting(progress: bool | Report | None) -> Any:

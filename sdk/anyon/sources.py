@@ -10,8 +10,9 @@ from typing import Any
 
 from anyon.bundle import Bundle
 from anyon.cache import Index, cache_root
-from anyon.errors import BundleError, CheckpointError
+from anyon.errors import BundleError, CheckpointError, OptionError
 from anyon.progress import Progress, Report
+from anyon.recipes import DEFAULT, recipe_name
 from anyon.registry import (
     DEMO_DISTRIBUTION,
     DEMO_LICENCE,
@@ -30,20 +31,22 @@ from anyon.registry import (
 def open_bundle(
     source: str | os.PathLike[str],
     *,
-    recipe: str,
+    recipe: str | None,
     cache_dir: str | os.PathLike[str] | None,
     report: Report,
 ) -> tuple[Bundle, dict[str, Any]]:
     """The bundle of a model, opened, and where it came from; made and cached when this machine does not have it yet.
 
     A warm start is a look into the index: it neither hashes a checkpoint nor asks the network. A cached bundle that no
-    longer opens is made again; a bundle of the caller's own that does not open is a BundleError.
+    longer opens is made again; a bundle of the caller's own that does not open is a BundleError. recipe: a spec of
+    anyon.recipes; None: the default, or whatever a bundle has.
     """
     candidates = resolve(source)
     requested = os.fspath(source)
     if isinstance(candidates[0], BundleSource):
-        path = candidates[0].path
-        return Bundle(path), {"kind": "bundle", "requested": requested, "location": str(path)}
+        bundle = _own_bundle(candidates[0].path, recipe)
+        return bundle, {"kind": "bundle", "requested": requested, "location": str(bundle.path)}
+    recipe = recipe or DEFAULT
     root = cache_root(cache_dir)
     index = Index(root)
     for candidate in candidates:
@@ -52,6 +55,16 @@ def open_bundle(
             with suppress(BundleError):
                 return Bundle(entry.pop("bundle")), {**entry, "requested": requested, "cached": True}
     return _make(candidates[0], requested, recipe, root, index, report)
+
+
+def _own_bundle(path: Path, recipe: str | None) -> Bundle:
+    bundle = Bundle(path)
+    if recipe is not None and recipe_name(recipe) != bundle.recipe:
+        raise OptionError(
+            f"recipe={recipe_name(recipe)!r}: {path} is a bundle of recipe {bundle.recipe!r} "
+            "(leave recipe out, or give the checkpoint it was made from)"
+        )
+    return bundle
 
 
 def _make(

@@ -1,4 +1,7 @@
-"""The ops of a lowered program in plain numpy: the second opinion on lowering, independent of the C++ runtime."""
+"""The ops of a lowered program in plain numpy: the second opinion on lowering, independent of the C++ runtime.
+
+Quantised ops compute what the kernels compute: activations become 8 unsigned bits for each token, products are exact.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,37 @@ def unpack(stored: Array, rows: int) -> Array:
     return stored[n // 16, :, n % 16]
 
 
+def unpack_int8(stored: Array, rows: int, columns: int) -> Array:
+    """panel16x4 (ceil(N/16), ceil(K/4), 16, 4) -> q (N, K): element (i, j) is at (i // 16, j // 4, i % 16, j % 4)."""
+    i, j = np.arange(rows)[:, None], np.arange(columns)[None]
+    return stored[i // 16, j // 4, i % 16, j % 4]
+
+
+def unpack_int4(stored: Array, scale: Array, zero: Array, rows: int, columns: int, group: int) -> Array:
+    """panel16x8 with scales and zero points (ceil(N / 16), K / group, 16) -> w (N, K)."""
+    i, j = np.arange(rows)[:, None], np.arange(columns)[None]
+    byte = stored[i // 16, j // 8, i % 16, j % 4]
+    q = np.where(j % 8 < 4, byte & 15, byte >> 4).astype(np.float32)
+    place = (i // 16, j // group, i % 16)
+    return (q - zero[place]) * scale[place]
+
+
+def quantise_tokens(x: Array) -> tuple[Array, Array, Array]:
+    """x (..., k) -> u (..., k) in 0..255, scale and zero point (..., 1): x ≈ scale * (u - zero); the range holds 0."""
+    low, high = np.minimum(x.min(-1, keepdims=True), 0), np.maximum(x.max(-1, keepdims=True), 0)
+    scale = (high - low) / np.float32(255)
+    scale = np.where(scale < np.finfo(np.float32).tiny, np.float32(1), scale)
+    zero = np.rint(-low / scale)
+    return np.clip(np.rint(x / scale) + zero, 0, 255), scale, zero
+
+
+def int8_product(x: Array, q: Array, scale: Array) -> Array:
+    """x @ (scale * q).T with x quantised. Sums of products reach 255 * 127 * k: float64 holds them exactly."""
+    u, x_scale, zero = quantise_tokens(x)
+    exact = (u - zero).astype(np.float64) @ q.T.astype(np.float64)
+    return (exact * x_scale).astype(np.float32) * scale
+
+
 class Interpreter:
     """One program with its states. weights: bundle tensors by name."""
 
@@ -33,6 +67,7 @@ class Interpreter:
         self.program = program
         self.weights = weights
         self.states: dict[str, Array] = {}
+        self._unpacked: dict[int, Array] = {}
 
     def run(self, **inputs: Array) -> dict[str, Array]:
         names = {spec["name"] for spec in self.program["inputs"]}
@@ -54,19 +89,84 @@ class Interpreter:
         self, x: Array, weight: Array, bias: Array | None, residual: Array | None, *, k: int, n: int, activation: str
     ) -> Array:
         assert x.shape[-1] == k
-        y = x @ unpack(weight, n).T
+        return self._finish(x @ unpack(weight, n).astype(np.float32).T, bias, residual, activation)
+
+    def _linear_i8(
+        self,
+        x: Array,
+        weight: Array,
+        scale: Array,
+        sums: Array,
+        bias: Array | None,
+        residual: Array | None,
+        *,
+        k: int,
+        n: int,
+        activation: str,
+    ) -> Array:
+        assert (x.shape[-1], len(scale)) == (k, n)
+        return self._finish(int8_product(x, self._int8(weight, scale, sums, k), scale), bias, residual, activation)
+
+    def _linear_i4(
+        self,
+        x: Array,
+        weight: Array,
+        scale: Array,
+        zero: Array,
+        bias: Array | None,
+        residual: Array | None,
+        *,
+        k: int,
+        n: int,
+        group: int,
+        activation: str,
+    ) -> Array:
+        assert x.shape[-1] == k
+        u, x_scale, x_zero = quantise_tokens(x)
+        x = ((u - x_zero) * x_scale).astype(np.float32)
+        return self._finish(x @ self._kept(unpack_int4, weight, scale, zero, n, k, group).T, bias, residual, activation)
+
+    def _int8(self, weight: Array, scale: Array, sums: Array, columns: int) -> Array:
+        q = self._kept(unpack_int8, weight, len(scale), columns)
+        np.testing.assert_array_equal(q.sum(1, dtype=np.int64), sums)
+        return q
+
+    def _kept(self, unpack: Callable[..., Array], stored: Array, *arguments: Any) -> Array:
+        """Unpacking a weight takes longer than using it."""
+        if id(stored) not in self._unpacked:
+            self._unpacked[id(stored)] = unpack(stored, *arguments)
+        return self._unpacked[id(stored)]
+
+    def _finish(self, y: Array, bias: Array | None, residual: Array | None, activation: str) -> Array:
         y = ACTIVATIONS[activation](y if bias is None else y + bias)
-        return y if residual is None else y + residual
+        if residual is None:
+            return y
+        return y + (residual[: y.shape[1]] if residual.ndim < y.ndim else residual)
 
     def _conv1d(self, x: Array, weight: Array, bias: Array | None, residual: Array | None, **attrs: Any) -> Array:
-        kernel, stride, padding = attrs["kernel"], attrs["stride"], attrs["padding"]
-        matrix = unpack(weight, attrs["cout"])  # (cout, kernel * cin)
+        matrix = unpack(weight, attrs["cout"]).astype(np.float32)  # (cout, kernel * cin)
+        return self._finish(self._windows(x, **attrs) @ matrix.T, bias, residual, attrs["activation"])
+
+    def _conv1d_i8(
+        self,
+        x: Array,
+        weight: Array,
+        scale: Array,
+        sums: Array,
+        bias: Array | None,
+        residual: Array | None,
+        **attrs: Any,
+    ) -> Array:
+        y = int8_product(
+            self._windows(x, **attrs), self._int8(weight, scale, sums, attrs["kernel"] * attrs["cin"]), scale
+        )
+        return self._finish(y, bias, residual, attrs["activation"])
+
+    def _windows(self, x: Array, *, kernel: int, stride: int, padding: int, cin: int, **_: Any) -> Array:
+        """(batch, time, cin) -> (batch, time / stride, kernel * cin)."""
         padded = np.pad(x, ((0, 0), (padding, padding), (0, 0)))
         windows = np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=1)[:, ::stride]  # (..., cin, kernel)
-        rows = windows.transpose(0, 1, 3, 2).reshape(*windows.shape[:2], kernel * attrs["cin"])
-        y = rows @ matrix.T
-        y = ACTIVATIONS[attrs["activation"]](y if bias is None else y + bias)
-        return y if residual is None else y + residual[: y.shape[1]]
+        return windows.transpose(0, 1, 3, 2).reshape(*windows.shape[:2], kernel * cin)
 
     def _transpose(self, x: Array, *, perm: list[int]) -> Array:
         return x.transpose(perm)
@@ -81,7 +181,16 @@ class Interpreter:
     def _embedding(self, ids: Array, weight: Array, *, rows: int, width: int, layout: str) -> Array:
         table = unpack(weight, rows) if layout == "panel16" else weight
         assert table.shape == (rows, width)
-        return table[ids]
+        return table[ids].astype(np.float32)
+
+    def _embedding_i8(self, ids: Array, weight: Array, scale: Array, *, rows: int, width: int) -> Array:
+        assert len(scale) == rows
+        return (self._kept(unpack_int8, weight, rows, width) * scale[:, None])[ids]
+
+    def _embedding_i4(
+        self, ids: Array, weight: Array, scale: Array, zero: Array, *, rows: int, width: int, group: int
+    ) -> Array:
+        return self._kept(unpack_int4, weight, scale, zero, rows, width, group)[ids]
 
     def _add(self, a: Array, b: Array) -> Array:
         return a + b

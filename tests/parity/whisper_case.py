@@ -20,7 +20,15 @@ import speech_models
 Array = npt.NDArray[Any]
 
 STEPS = 20
-_NUMPY = {"F32": np.float32, "F16": np.float16, "U8": np.uint8, "U32": np.uint32, "I64": np.int64}
+_NUMPY = {
+    "F32": np.float32,
+    "F16": np.float16,
+    "I8": np.int8,
+    "U8": np.uint8,
+    "I32": np.int32,
+    "U32": np.uint32,
+    "I64": np.int64,
+}
 
 
 @cache
@@ -57,14 +65,16 @@ def trace(seconds: float = 30.0) -> Any:
 
 
 @cache
-def bundle(folder: Path) -> Path:
+def bundle(folder: Path, recipe: str = "f32") -> Path:
     """tiny.en converted by the blueprint in the package."""
     from anyon_export.blueprint import load
     from anyon_export.blueprints import blueprint_path
     from anyon_export.bundle import make_bundle
+    from anyon_export.quantize import quantize
+    from anyon_quantization.recipes import standard
 
-    path = folder / "tiny.en.anyon"
-    make_bundle(load(blueprint_path("tiny.en")), checkpoint(), path)
+    path = folder / f"tiny.en.{recipe}.anyon"
+    make_bundle(quantize(load(blueprint_path("tiny.en")), standard(recipe)), checkpoint(), path)
     return path
 
 

@@ -44,6 +44,51 @@ def test_a_bundle_a_folder_and_a_name_load_the_same_weights(tiny_en: Any, demo_f
     assert by_folder.info["origin"]["kind"] == "local"
 
 
+def test_each_recipe_has_a_bundle_of_its_own(tiny_en: Any, demo_folder: Path, cache: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'anyon[onnxruntime]'")
+    mine = tmp_path / "mine.json"
+    mine.write_text(json.dumps({"name": "mine", "default": "int8", "overrides": {"decoder.*.mlp.*.weight": "int4"}}))
+    sizes = {}
+    for recipe in ("int8", "int4", mine):
+        model = anyon.load("tiny.en", recipe=recipe, cache_dir=cache, backend="onnxruntime")
+        again = anyon.load("tiny.en", recipe=recipe, cache_dir=cache, backend="onnxruntime")
+        assert again.info["bundle"] == model.info["bundle"]
+        sizes[model.info["recipe"]] = model.info["bytes"]
+    assert sizes["int4"] < 28e6 < sizes["mine"] < sizes["int8"] < 42e6
+    assert tiny_en.info["recipe"] == "f32"
+
+
+def test_a_bundle_of_another_recipe_is_refused(tiny_en: Any) -> None:
+    with pytest.raises(anyon.OptionError, match=r"recipe='int8': .* is a bundle of recipe 'f32'"):
+        anyon.load(tiny_en.info["bundle"], recipe="int8")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "expected"),
+        ('{"name": "x", "default": "int3"}', "scheme 'int3'"),
+        ('{"name": "x", "default": "int4"}', "conv1d cannot read int4"),
+    ],
+)
+def test_a_recipe_that_does_not_fit_is_refused(
+    content: str, message: str, demo_folder: Path, cache: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.json").write_text(content)
+    with pytest.raises(anyon.OptionError, match=message):
+        anyon.load("tiny.en", recipe=tmp_path / "mine.json", cache_dir=cache)
+    with pytest.raises(anyon.OptionError, match="cannot be read: No such file"):
+        anyon.load("tiny.en", recipe=tmp_path / "missing.json", cache_dir=cache)
+
+
+def test_the_names_of_recipes_are_known_to_the_quantiser() -> None:
+    from anyon.recipes import NAMES
+    from anyon_quantization.recipes import STANDARD
+
+    assert set(NAMES) == set(STANDARD)
+
+
 def test_a_warm_load_is_a_look_into_the_index(tiny_en: Any, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversion, "convert", lambda *_, **__: pytest.fail("converted again"))
     reports: list[Any] = []
@@ -274,7 +319,7 @@ def test_a_family_nobody_knows_is_named(tiny_en: Any, monkeypatch: pytest.Monkey
         ({"threads": True}, "1..256"),
         ({"isa": 5}, "expected a name"),
         ({"isa": "avx2", "backend": "onnxruntime"}, "leave isa out"),
-        ({"recipe": "int3"}, "expected f32"),
+        ({"recipe": "int3"}, "expected f32, f16, int8, int4 or a recipe's .json file"),
         ({"progress": "yes"}, "expected True, a function"),
     ],
 )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 INSTALL = "pip install 'anyon[onnxruntime]'"
 _PROVIDER = "CPUExecutionProvider"
+_UINT4 = 21  # onnx.TensorProto.UINT4
 
 Array = NDArray[Any]
 
@@ -56,8 +57,11 @@ class OnnxRuntimeBackend:
         options.intra_op_num_threads = resources.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        # Products of quantised weights with activations of 8 bits, as our kernels do; the other levels are slower.
+        options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "4")
         weights = initializers(bundle, program)
-        values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
+        rows = section["initializers"]
+        values = [_value(array, rows[name].get("dtype")) for name, array in weights.items()]
         options.add_external_initializers(list(weights), values)
         try:
             session = onnxruntime.InferenceSession(graph, options, providers=[_PROVIDER])
@@ -138,9 +142,12 @@ class OnnxSession(_native.Session):
         return 1
 
 
-def _value(array: Array) -> Any:
+def _value(array: Array, dtype: str | None = None) -> Any:
+    """dtype: what the array holds when numpy has no such type."""
     import onnxruntime
 
+    if dtype == "uint4":
+        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(array, _UINT4)
     return onnxruntime.OrtValue.ortvalue_from_numpy(array)
 
 

@@ -56,7 +56,9 @@ def command(**arguments: Any) -> int:
     outputs = plan_outputs(files, formats, folder, layout)
     quiet, verbose, as_json = arguments.pop("quiet"), arguments.pop("verbose"), arguments.pop("json_progress")
     reporter: Reporter = JsonLines() if as_json else Terminal(quiet, verbose)
-    loading = {name: arguments.pop(name) for name in ("model", "backend", "threads", "isa", "strict", "cache_dir")}
+    loading = {
+        name: arguments.pop(name) for name in ("model", "backend", "threads", "isa", "strict", "cache_dir", "recipe")
+    }
     options = _options(arguments, bool(layout))
     try:
         model = _load(loading, reporter)

@@ -1,0 +1,132 @@
+"""A blueprint of f32 weights becomes one of a recipe: programs read quantised tensors, expressions make them.
+
+numpy only.
+
+linear, conv1d and embedding get the op that reads their weight's scheme; a tied table serves its embedding and its
+linear from the same tensors. The ONNX graphs get the same values through DequantizeLinear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from anyon_export.blueprint import Blueprint, OnnxProgram, Weight
+from anyon_export.expressions import Expression, half, quantised
+from anyon_export.onnx_weights import quantise_graph
+from anyon_quantization.int4 import Int4
+from anyon_quantization.matrix import QuantizationError
+from anyon_quantization.recipes import Recipe
+from anyon_quantization.schemes import scheme
+
+Op = dict[str, Any]
+
+# (op, kind of scheme) -> the op that reads it, and the tensors it reads beside the matrix. f16 needs no op of its own.
+_OPS: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
+    ("linear", "int8"): ("linear_i8", ("scale", "sum")),
+    ("conv1d", "int8"): ("conv1d_i8", ("scale", "sum")),
+    ("embedding", "int8"): ("embedding_i8", ("scale",)),
+    ("linear", "int4"): ("linear_i4", ("scale", "zero")),
+    ("embedding", "int4"): ("embedding_i4", ("scale", "zero")),
+}
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What becomes of one weight: scheme by full name, and its kind (f32, f16, int8, int4)."""
+
+    scheme: str
+    table: bool
+
+    @property
+    def kind(self) -> str:
+        return self.scheme.partition("-")[0]
+
+
+def quantize(blueprint: Blueprint, recipe: Recipe) -> Blueprint:
+    """blueprint: of recipe f32. Raises QuantizationError when the recipe asks for what no op can read, or names no
+    weight of this model with one of its patterns."""
+    if blueprint.recipe != "f32":
+        raise QuantizationError(f"{blueprint.name}: has recipe {blueprint.recipe!r} already; start from f32")
+    if recipe.name == "f32":
+        return blueprint
+    choices = {name: _choose(name, weight, recipe) for name, weight in blueprint.weights.items()}
+    unused = recipe.unused([name for name, choice in choices.items() if choice is not None])
+    if unused:
+        raise QuantizationError(f"recipe {recipe.name!r}: {unused[0]!r} matches no weight of {blueprint.name}")
+    chosen = {name: choice for name, choice in choices.items() if choice is not None and choice.scheme != "f32"}
+    programs = {name: _program(program, chosen, recipe) for name, program in blueprint.programs.items()}
+    weights: dict[str, Weight] = {}
+    for name, weight in blueprint.weights.items():
+        weights |= _weights(name, weight, chosen.get(name))
+    schemes = {name: choice.scheme for name, choice in chosen.items()}
+    onnx = {
+        name: OnnxProgram(*quantise_graph(program.graph, program.initializers, schemes))
+        for name, program in blueprint.onnx.items()
+    }
+    return replace(
+        blueprint, recipe=recipe.name, quantization=recipe.to_json(), programs=programs, weights=weights, onnx=onnx
+    )
+
+
+def _choose(name: str, weight: Weight, recipe: Recipe) -> _Choice | None:
+    """None for biases and norms, which stay f32."""
+    if len(weight.shape) != 2:
+        return None
+    table = weight.layout == "plain"
+    choice = _Choice(recipe.scheme_of(name, table), table)
+    if table and choice.kind not in ("f32", "f16"):
+        raise QuantizationError(f"recipe {recipe.name!r}: {name} is a table, which is f32 or f16, not {choice.scheme}")
+    return choice
+
+
+def _weights(name: str, weight: Weight, choice: _Choice | None) -> dict[str, Weight]:
+    if choice is None:
+        return {name: weight}
+    if choice.table:
+        return {name: Weight(half(weight.expression), "plain", weight.shape)}
+    tensors = quantised(_matrix(weight), choice.scheme)
+    layout = scheme(choice.scheme).layout
+    made = {name: Weight(tensors[""], layout, weight.shape)}
+    for role, expression in tensors.items():
+        if role:
+            made[f"{name}.{role}"] = Weight(expression, "plain", expression.shape)
+    return made
+
+
+def _matrix(weight: Weight) -> Expression:
+    """What was packed into panels."""
+    return weight.expression.of[0]
+
+
+def _program(program: Mapping[str, Any], chosen: Mapping[str, _Choice], recipe: Recipe) -> dict[str, Any]:
+    return {**program, "ops": [_op(op, chosen, recipe) for op in program["ops"]]}
+
+
+def _op(op: Op, chosen: Mapping[str, _Choice], recipe: Recipe) -> Op:
+    if op["op"] == "attention" and recipe.attention != "f32" and _is_static(op["attrs"]):
+        return {**op, "attrs": {**op["attrs"], "precision": recipe.attention}}
+    choice = chosen.get(op["inputs"][1]) if len(op["inputs"]) > 1 else None
+    if choice is None or choice.kind == "f16":
+        return op
+    if (op["op"], choice.kind) not in _OPS:
+        raise QuantizationError(
+            f"recipe {recipe.name!r}: {op['inputs'][1]}: {op['op']} cannot read {choice.scheme} (int8 or f16 fit)"
+        )
+    name, roles = _OPS[op["op"], choice.kind]
+    weight = op["inputs"][1]
+    inputs = [op["inputs"][0], weight, *(f"{weight}.{role}" for role in roles), *op["inputs"][2:]]
+    return {**op, "op": name, "inputs": inputs, "attrs": _attributes(op["attrs"], choice)}
+
+
+def _is_static(attrs: Mapping[str, Any]) -> bool:
+    """Attention over keys that are all there from the start."""
+    return not attrs["causal"] and not attrs["key_state"]
+
+
+def _attributes(attrs: Mapping[str, Any], choice: _Choice) -> dict[str, Any]:
+    """The layout is the scheme's own; int4 says its group."""
+    kept = {key: value for key, value in attrs.items() if key != "layout"}
+    chosen = scheme(choice.scheme)
+    return {**kept, "group": chosen.group} if isinstance(chosen, Int4) else kept

@@ -1,0 +1,105 @@
+"""Recipes: which scheme each weight of a model gets. Named, written as JSON, the same for every size of a family."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from anyon_quantization.matrix import QuantizationError
+from anyon_quantization.schemes import scheme
+
+TABLES = ("f32", "f16")
+ATTENTION = ("f32", "i8")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """default: for matrices that linear, conv1d and embedding read. tables: for what is added as it is, such as
+    positions. overrides: name pattern -> scheme, as in a shell; of the patterns that match, the last one counts.
+    attention: precision of attention that is not causal, where the engine has a choice."""
+
+    name: str
+    default: str
+    tables: str = "f32"
+    attention: str = "f32"
+    overrides: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        for chosen in (self.default, *self.overrides.values()):
+            scheme(chosen)
+        for key, value, known in (("tables", self.tables, TABLES), ("attention", self.attention, ATTENTION)):
+            if value not in known:
+                raise QuantizationError(f"recipe {self.name!r}: {key} {value!r}: expected {' or '.join(known)}")
+
+    def scheme_of(self, weight: str, table: bool = False) -> str:
+        """The scheme of a weight by its name in the bundle."""
+        chosen = self.tables if table else self.default
+        for pattern, name in self.overrides.items():
+            if fnmatchcase(weight, pattern):
+                chosen = name
+        return chosen
+
+    def unused(self, weights: list[str]) -> list[str]:
+        """Patterns that match none of the weights."""
+        return [pattern for pattern in self.overrides if not any(fnmatchcase(weight, pattern) for weight in weights)]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "default": self.default,
+            "tables": self.tables,
+            "attention": self.attention,
+            "overrides": dict(self.overrides),
+        }
+
+
+def from_json(data: Any) -> Recipe:
+    """Inverse of `Recipe.to_json`; only name and default must be there. QuantizationError for anything else."""
+    if not isinstance(data, dict):
+        raise QuantizationError('a recipe is an object such as {"name": "mine", "default": "int8"}')
+    known = Recipe("", "f32").to_json()
+    unknown = sorted(set(data) - set(known))
+    if unknown:
+        raise QuantizationError(f"recipe: unknown entry {unknown[0]!r}; expected {', '.join(known)}")
+    missing = [key for key in ("name", "default") if key not in data]
+    if missing:
+        raise QuantizationError(f"recipe: {missing[0]!r} is missing")
+    overrides = data.get("overrides", {})
+    texts = [data.get(key, "") for key in ("name", "default", "tables", "attention")]
+    if not isinstance(overrides, dict) or not all(isinstance(text, str) for text in (*texts, *overrides.values())):
+        raise QuantizationError("recipe: entries are texts, overrides an object of pattern: scheme")
+    return Recipe(**data)
+
+
+def from_text(text: str) -> Recipe:
+    """A recipe's file. QuantizationError when it is none."""
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise QuantizationError(f"recipe: not JSON: {error}") from error
+    return from_json(data)
+
+
+# Decoding reads every weight of the decoder for each token: there bytes are time, and int4 pays. The encoder, and the
+# keys and values it ends with, are read once for 1500 frames.
+_ENCODER = ("encoder.*.weight", "*.cross_attn.key.weight", "*.cross_attn.value.weight")
+
+STANDARD = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("f32", "f32"),
+        Recipe("f16", "f16", tables="f16"),
+        Recipe("int8", "int8"),
+        Recipe("int4", "int4", tables="f16", overrides=dict.fromkeys(_ENCODER, "int8")),
+    )
+}
+
+
+def standard(name: str) -> Recipe:
+    """QuantizationError, listing the names, when there is no such recipe."""
+    if name not in STANDARD:
+        raise QuantizationError(f"recipe {name!r}: expected {', '.join(STANDARD)}")
+    return STANDARD[name]

@@ -1,0 +1,114 @@
+"""Quantised programs of Whisper tiny.en on real speech: in numpy against f32, on ONNX Runtime against their own values.
+
+The numpy programs compute what the kernels are to compute, activations included, so these are the accuracies that the
+recipes promise. SQNR is signal over error, in decibels.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import whisper_case
+from program_interpreter import Interpreter
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'anyon[export]'")
+
+# Measured on ten seconds of speech: encoder 118 / 29.0 / 29.0 dB, logits 118 / 29.4 / 14.9 dB, divergence 0 / 0.002 /
+# 0.039 nats. The gates leave room for another rounding of the inputs, not for a scale or zero point gone wrong.
+GATES = {"f16": (90, 90, 1e-6), "int8": (27, 27, 0.005), "int4": (27, 13, 0.06)}
+
+
+def sqnr(found: Any, expected: Any) -> float:
+    error = np.asarray(found, np.float64) - expected
+    return float(10 * np.log10((np.asarray(expected, np.float64) ** 2).sum() / (error**2).sum()))
+
+
+def divergence(found: Any, expected: Any) -> float:
+    """Kullback-Leibler, nats for each token."""
+    theirs = torch.log_softmax(torch.from_numpy(expected).double(), -1)
+    ours = torch.log_softmax(torch.from_numpy(np.ascontiguousarray(found)).double(), -1)
+    return float((theirs.exp() * (theirs - ours)).sum(-1).mean())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bundles")
+
+
+@cache
+def opened(folder: Path, recipe: str) -> Any:
+    return whisper_case.read_bundle(whisper_case.bundle(folder, recipe))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["f16", "int8", "int4"])
+def test_programs_in_numpy_stay_near_f32(folder: Path, recipe: str) -> None:
+    manifest, tensors = opened(folder, recipe)
+    trace = whisper_case.trace(seconds=10.0)
+    encoder_gate, logits_gate, divergence_gate = GATES[recipe]
+    cross = list(Interpreter(manifest["programs"]["encoder"], tensors).run(mel=trace.mel).values())
+    flat = [np.concatenate([array.ravel() for array in arrays]) for arrays in (cross, trace.cross)]
+    assert sqnr(*flat) >= encoder_gate
+    decoder = Interpreter(manifest["programs"]["decoder"], tensors)
+    names = [spec["name"] for spec in decoder.program["inputs"]]
+    found, expected = [], []
+    for run, outputs in list(zip(trace.inputs, trace.outputs, strict=True))[:12]:
+        inputs = dict(zip(names, [*run, *trace.cross], strict=True))
+        found.append(decoder.run(**inputs)["logits"][0])
+        expected.append(outputs[0][0])
+    assert np.mean([sqnr(a, b) for a, b in zip(found, expected, strict=True)]) >= logits_gate
+    assert divergence(np.concatenate(found), np.concatenate(expected)) <= divergence_gate
+
+
+@pytest.mark.parametrize("recipe", ["f16", "int8", "int4"])
+def test_onnx_runtime_computes_with_the_bundles_values(folder: Path, recipe: str) -> None:
+    """The graph's DequantizeLinear on ONNX Runtime against PyTorch with the same values written out as f32."""
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'anyon[onnxruntime]'")
+    from anyon_export.bundle import unpack_initializer
+    from anyon_export.compare import compare, record
+    from anyon_export.engines import OnnxRuntimeEngine, TorchEngine
+    from anyon_export.models.whisper import Whisper
+
+    manifest, tensors = opened(folder, recipe)
+    graphs, weights, types = {}, {}, {}
+    for program, section in manifest["onnx"].items():
+        graphs[program] = tensors[section["graph"]].tobytes()
+        rows = section["initializers"]
+        weights[program] = {name: unpack_initializer(tensors[row["tensor"]], row) for name, row in rows.items()}
+        types |= {name: row["dtype"] for name, row in rows.items() if "dtype" in row}
+    model = Whisper(whisper_case.model().config)
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in plain_weights(manifest, tensors).items()})
+    trace = whisper_case.trace(seconds=10.0)
+    expected = record(TorchEngine(model), trace.mel, trace.inputs[0][0][0].tolist(), 6)
+    engine = OnnxRuntimeEngine(whisper_case.model().config, graphs, weights, threads=2, types=types, fuse=False)
+    difference = compare(engine, expected)
+    # As for f32 in test_whisper_programs.py: the same values in another order of summation.
+    assert max(difference.per_step) <= 2e-4
+    assert difference.encoder <= 2e-4
+
+
+def plain_weights(manifest: dict[str, Any], tensors: dict[str, Any]) -> dict[str, Any]:
+    """The model's parameters as the bundle's tensors say them, read through the schemes and not through ONNX."""
+    from anyon_export.blueprint import load
+    from anyon_export.blueprints import blueprint_path
+    from anyon_export.bundle import unpack_initializer
+    from anyon_quantization.float32 import pack_panel16
+    from anyon_quantization.recipes import from_json
+    from anyon_quantization.schemes import scheme
+
+    recipe, blueprint, stored = from_json(manifest["quantization"]), load(blueprint_path("tiny.en")), {}
+    for name, weight in blueprint.weights.items():
+        if weight.layout == "panel16":
+            parts = {"": tensors[name]} | {role: tensors.get(f"{name}.{role}") for role in ("scale", "sum", "zero")}
+            stored[name] = pack_panel16(scheme(recipe.scheme_of(name)).unpack(parts, *weight.shape))
+        else:
+            stored[name] = tensors[name].astype(np.float32)
+    return {
+        name: unpack_initializer(stored[row["tensor"]], row)
+        for program in blueprint.onnx.values()
+        for name, row in program.initializers.items()
+    }

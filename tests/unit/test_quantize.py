@@ -1,0 +1,297 @@
+"""quantize(blueprint, recipe): which op reads what, what is refused, and that the ONNX graph keeps its meaning."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from anyon_export.blueprint import Blueprint, from_bytes, load
+from anyon_export.bundle import unpack_initializer
+from anyon_export.expressions import Evaluator
+from anyon_export.protobuf import fields
+from anyon_export.quantize import quantize
+from anyon_quantization.matrix import QuantizationError
+from anyon_quantization.recipes import STANDARD, Recipe, from_json, from_text, standard
+from anyon_quantization.schemes import scheme
+
+FOLDER = Path(__file__).resolve().parents[2] / "sdk" / "anyon" / "blueprints"
+HEAD = "decoder.token_embedding.weight"
+# Of rounding normal values: half a unit in 2^-10, a step of about 4.5 / 127 and one of 4.5 / 15, over sqrt(12).
+RMS_ERROR = {"f16": 3e-4, "int8": 0.011, "int4": 0.1}
+
+
+@cache
+def tiny() -> Blueprint:
+    return load(FOLDER / "whisper-tiny.en.json.gz")
+
+
+@cache
+def made(recipe: str) -> Blueprint:
+    return quantize(tiny(), standard(recipe))
+
+
+def ops(blueprint: Blueprint) -> Counter[str]:
+    return Counter(op["op"] for program in blueprint.programs.values() for op in program["ops"])
+
+
+def matrix(name: str, shape: tuple[int, ...]) -> Any:
+    """A tensor of the checkpoint: always the same values for a name."""
+    return np.random.default_rng(sum(name.encode())).standard_normal(shape).astype(np.float32)
+
+
+class Tensors(dict[str, Any]):
+    """Every parameter of tiny.en, made when it is asked for."""
+
+    def __missing__(self, name: str) -> Any:
+        from anyon_export.checkpoints import parameter_shapes
+
+        return matrix(name, tuple(parameter_shapes(tiny().config)[name]))
+
+
+def test_int8_replaces_every_product_and_the_tied_table() -> None:
+    before, after = ops(tiny()), ops(made("int8"))
+    assert after["linear_i8"] == before["linear"]
+    assert after["conv1d_i8"] == before["conv1d"] == 2
+    assert (after["embedding_i8"], after["embedding"]) == (1, 1)
+    assert after["linear"] == after["conv1d"] == 0
+    assert after["attention"] == before["attention"]
+
+
+def test_an_op_reads_its_tensors_in_the_kernels_order() -> None:
+    decoder = made("int8").programs["decoder"]["ops"]
+    embedding, head = decoder[0], decoder[-1]
+    assert embedding["inputs"] == ["tokens", HEAD, f"{HEAD}.scale"]
+    assert embedding["attrs"] == {"rows": 51864, "width": 384}
+    assert head["inputs"][1:] == [HEAD, f"{HEAD}.scale", f"{HEAD}.sum", "", ""]
+    assert head["attrs"] == {"k": 384, "n": 51864, "activation": "none"}
+    conv = next(op for op in made("int8").programs["encoder"]["ops"] if op["op"] == "conv1d_i8")
+    name = "encoder.conv1.weight"
+    assert conv["inputs"] == ["x0", name, f"{name}.scale", f"{name}.sum", "encoder.conv1.bias", ""]
+    assert conv["attrs"]["cin"] == 80
+    head = made("int4").programs["decoder"]["ops"][-1]
+    assert head["inputs"][1:] == [HEAD, f"{HEAD}.scale", f"{HEAD}.zero", "", ""]
+    assert head["attrs"] == {"k": 384, "n": 51864, "activation": "none", "group": 64}
+
+
+@pytest.mark.parametrize("recipe", ["f16", "int8", "int4"])
+def test_every_input_of_an_op_is_there_and_every_weight_is_read(recipe: str) -> None:
+    blueprint = made(recipe)
+    for program in blueprint.programs.values():
+        known = {value["name"] for value in program["inputs"]} | set(blueprint.weights) | {""}
+        for op in program["ops"]:
+            assert set(op["inputs"]) <= known, op["name"]
+            known.update(op["outputs"])
+    read = {name for program in blueprint.programs.values() for op in program["ops"] for name in op["inputs"]}
+    assert set(blueprint.weights) == read - {""} - {
+        name for program in blueprint.programs.values() for op in program["ops"] for name in op["outputs"]
+    } - {value["name"] for program in blueprint.programs.values() for value in program["inputs"]}
+    rows = [row for program in blueprint.onnx.values() for row in program.initializers.values()]
+    assert {row["tensor"] for row in rows} <= set(blueprint.weights)
+
+
+def test_recipes_stay_within_their_sizes() -> None:
+    def megabytes(recipe: str) -> float:
+        return sum(weight.expression.nbytes for weight in made(recipe).weights.values()) / 1e6
+
+    # The tokenizer, the graphs and the manifest are another 0.9 MB.
+    assert megabytes("int8") <= 42 - 0.9
+    assert megabytes("int4") <= 28 - 0.9
+    assert megabytes("f16") <= 76
+
+
+def test_f16_keeps_the_ops_and_halves_the_weights() -> None:
+    assert ops(made("f16")) == ops(tiny())
+    assert made("f16").weights[HEAD].expression.dtype == "float16"
+    assert made("f16").weights["encoder.conv1.bias"].expression.dtype == "float32"
+
+
+def test_the_f32_recipe_changes_nothing() -> None:
+    assert quantize(tiny(), standard("f32")) is tiny()
+
+
+def test_the_last_pattern_that_matches_counts() -> None:
+    recipe = Recipe("mine", "int8", overrides={"decoder.*.weight": "int4", HEAD: "f16", "*.mlp.0.weight": "int4-g32"})
+    assert recipe.scheme_of("decoder.blocks.0.attn.out.weight") == "int4"
+    assert recipe.scheme_of("decoder.blocks.0.mlp.0.weight") == "int4-g32"
+    assert recipe.scheme_of("encoder.conv1.weight") == "int8"
+    blueprint = quantize(tiny(), recipe)
+    found = ops(blueprint)
+    assert (found["embedding"], found["linear"], found["conv1d_i8"]) == (2, 1, 2)
+    groups = {op["attrs"]["group"] for op in blueprint.programs["decoder"]["ops"] if op["op"] == "linear_i4"}
+    assert groups == {64, 32}
+    assert blueprint.quantization == recipe.to_json()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (Recipe("a", "int4"), r"encoder\.conv1\.weight: conv1d cannot read int4-?\S* "),
+        (Recipe("a", "int8", overrides={"encodr.*": "f16"}), r"'encodr\.\*' matches no weight of whisper-tiny\.en"),
+        (Recipe("a", "int8", overrides={"*positional*": "int8"}), r"encoder\.positional_embedding is a table"),
+        (Recipe("a", "int8", overrides={"*.mlp.0.bias": "f16"}), r"matches no weight"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(recipe: Recipe, message: str) -> None:
+    with pytest.raises(QuantizationError, match=message):
+        quantize(tiny(), recipe)
+
+
+def test_quantising_twice_is_refused() -> None:
+    with pytest.raises(QuantizationError, match="has recipe 'int8' already"):
+        quantize(made("int8"), standard("int4"))
+
+
+def test_attention_gets_a_precision_where_its_keys_are_all_there() -> None:
+    blueprint = quantize(tiny(), Recipe("a", "int8", attention="i8"))
+    found = {
+        (program, op["attrs"].get("precision"), bool(op["attrs"]["key_state"]))
+        for program, section in blueprint.programs.items()
+        for op in section["ops"]
+        if op["op"] == "attention"
+    }
+    assert found == {("encoder", "i8", False), ("decoder", "i8", False), ("decoder", None, True)}
+
+
+def test_recipes_are_json_there_and_back() -> None:
+    for recipe in STANDARD.values():
+        assert from_json(recipe.to_json()) == recipe
+    assert from_text('{"name": "x", "default": "int8"}') == Recipe("x", "int8")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[", "not JSON"),
+        ("[]", "a recipe is an object"),
+        ('{"name": "x"}', "'default' is missing"),
+        ('{"name": "x", "default": "int8", "colour": 1}', "unknown entry 'colour'"),
+        ('{"name": "x", "default": "int9"}', "scheme 'int9'"),
+        ('{"name": "x", "default": "int8", "tables": "int8"}', "tables 'int8'"),
+        ('{"name": "x", "default": "int8", "attention": "i4"}', "attention 'i4'"),
+        ('{"name": "x", "default": "int8", "overrides": ["a"]}', "overrides an object"),
+    ],
+)
+def test_a_recipe_that_is_none_is_refused(text: str, message: str) -> None:
+    with pytest.raises(QuantizationError, match=message):
+        from_text(text)
+
+
+def test_quantised_blueprints_are_json_there_and_back() -> None:
+    """`anyon export` with a recipe keeps the blueprint; the file holds no recipe, so that part is left out."""
+    from dataclasses import replace
+
+    plain = replace(made("int4"), quantization={})
+    assert from_bytes(plain.to_bytes()) == plain
+
+
+def test_tensors_of_one_weight_cost_one_quantisation(monkeypatch: pytest.MonkeyPatch) -> None:
+    from anyon_quantization.int8 import Int8
+
+    calls: list[Any] = []
+    pack = Int8.pack
+    monkeypatch.setattr(Int8, "pack", lambda self, array: calls.append(array.shape) or pack(self, array))
+    blueprint, evaluate = made("int8"), Evaluator(Tensors())
+    layer = [name for name in blueprint.weights if name.startswith("encoder.blocks.0.")]
+    for name in layer:
+        evaluate(blueprint.weights[name].expression)
+    assert calls == [(1152, 384), (384, 384), (1536, 384), (384, 1536)]
+
+
+@pytest.mark.parametrize("recipe", ["f16", "int8", "int4"])
+def test_the_graph_says_the_same_values_as_the_kernels_tensors(recipe: str) -> None:
+    """Each initializer, dequantised as its node says, is the quantised weight; stacked and turned ones too."""
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'anyon[export]'")
+    blueprint, tensors = made(recipe), Tensors()
+    evaluate = Evaluator(tensors)
+    stored = {name: evaluate(weight.expression) for name, weight in blueprint.weights.items() if "embed" not in name}
+    seen = set()
+    rows_of = {
+        (row["tensor"], tuple(row["rows"])): name
+        for program in tiny().onnx.values()
+        for name, row in program.initializers.items()
+    }
+    for program in blueprint.onnx.values():
+        model = onnx.ModelProto()
+        model.ParseFromString(program.graph)
+        shapes = {t.name: list(t.dims) for t in model.graph.initializer}
+        for node in [node for node in model.graph.node if node.op_type in ("DequantizeLinear", "Cast")]:
+            rows = [program.initializers.get(name) for name in node.input]
+            if None in rows or rows[0]["tensor"] not in stored:
+                continue
+            parts = [unpack_initializer(stored[row["tensor"]], row) for row in rows]
+            assert [list(part.shape) for part in parts] == [shapes[name] for name in node.input]
+            attributes = {a.name: a.i for a in node.attribute}
+            weight = dequantise(parts, rows, attributes)
+            name = rows_of[rows[0]["tensor"], tuple(rows[0]["rows"])]
+            if node.output[0] != name:
+                weight = weight.T
+            assert np.std(weight - tensors[name]) <= RMS_ERROR[recipe], name
+            if name == "encoder.blocks.1.attn.key.weight":
+                stacked = np.concatenate([tensors[name.replace("key", part)] for part in ("query", "key", "value")])
+                chosen = scheme(standard(recipe).scheme_of("encoder.blocks.1.attn.query_key_value.weight"))
+                exact = chosen.unpack(chosen.pack(stacked), 1152, 384)[384:768]
+                np.testing.assert_array_equal(weight, exact)
+            seen.add(name)
+    assert len(seen) == 4 * 6 + 2 + 4 * 10
+
+
+def dequantise(parts: list[Any], rows: list[dict[str, Any]], attributes: dict[str, int]) -> Any:
+    """From ONNX's definition of DequantizeLinear."""
+    values = [halves(part) if row.get("dtype") == "uint4" else part for part, row in zip(parts, rows, strict=True)]
+    if "to" in attributes:
+        return values[0].astype(np.float32)
+    q, scale = values[0].astype(np.float32), values[1]
+    if "block_size" in attributes:
+        scale, zero = (part.repeat(attributes["block_size"], axis=attributes["axis"]) for part in values[1:])
+        return (q - zero) * scale
+    return q * scale.reshape([-1 if axis == attributes["axis"] else 1 for axis in range(q.ndim)])
+
+
+def halves(packed: Any) -> Any:
+    """ONNX's 4 bits: two values in a byte, the first in the low half."""
+    data = packed.reshape(-1)[: -(-packed.size // 2)]
+    return np.stack([data & 15, data >> 4], axis=1).reshape(-1)[: packed.size].reshape(packed.shape)
+
+
+@pytest.mark.parametrize("recipe", ["f16", "int8", "int4"])
+def test_the_graph_is_valid_onnx_and_otherwise_as_it_was(recipe: str) -> None:
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'anyon[export]'")
+    for name, program in made(recipe).onnx.items():
+        before, after = onnx.ModelProto(), onnx.ModelProto()
+        before.ParseFromString(tiny().onnx[name].graph)
+        after.ParseFromString(program.graph)
+        kept_nodes = [node for node in before.graph.node if node.output[0] not in turned(before)]
+        added = len(after.graph.node) - len(kept_nodes)
+        assert list(after.graph.node)[added:] == kept_nodes
+        assert after.graph.input == before.graph.input
+        assert after.graph.output == before.graph.output
+        made_here = {node.output[0] for node in list(after.graph.node)[:added]}
+        kept = {t.name for t in after.graph.initializer}
+        assert not made_here & kept
+        gone = {t.name for t in before.graph.initializer} - kept
+        assert gone == {name for name in gone if name in made_here or name in turned(before).values()}
+        assert turned(before).keys() <= made_here
+        # The checker wants to open external files: as inputs the initializers are checked without their data.
+        for tensor in [t for t in after.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]:
+            after.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+            after.graph.initializer.remove(tensor)
+        onnx.checker.check_model(after, full_check=True)
+
+
+def turned(model: Any) -> dict[str, str]:
+    """Transposes of weights: the result -> the weight."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    nodes = [node for node in model.graph.node if node.op_type == "Transpose" and node.input[0] in weights]
+    return {node.output[0]: node.input[0] for node in nodes}
+
+
+def test_a_damaged_message_is_refused() -> None:
+    assert [number for number, _, _, _ in fields(b"\x08\x96\x01\x12\x03abc")] == [1, 2]
+    for damaged in (b"\x08", b"\x12\x05abc", b"\x0b", b"\xff" * 11):
+        with pytest.raises(ValueError, match="protobuf"):
+            list(fields(damaged))
