@@ -1,4 +1,4 @@
-"""Writes a Whisper checkpoint as whisper.cpp's ggml file (f16 matrices, f32 vectors): the same weights for it.
+"""Writes a Whisper checkpoint as whisper.cpp's ggml file: f16, q8_0 or q5_1 matrices, f16 convolutions, f32 vectors.
 
 Little endian: magic, 11 hyperparameters, mel filters, base vocabulary, then the tensors until the end of the file.
 """
@@ -6,13 +6,16 @@ Little endian: magic, 11 hyperparameters, mel filters, base vocabulary, then the
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from log_mel import mel_filters
 
+Array = npt.NDArray[Any]
 MAGIC = 0x67676D6C
 HYPERPARAMETERS = (
     "n_vocab",
@@ -30,22 +33,45 @@ HYPERPARAMETERS = (
 FLOAT32 = ("encoder.conv1.bias", "encoder.conv2.bias", "encoder.positional_embedding", "decoder.positional_embedding")
 
 
-def mel_filters(n_mels: int, sample_rate: int = 16000, n_fft: int = 400) -> npt.NDArray[np.float32]:
-    """Triangular filters on Slaney's mel scale, each of unit area; (n_mels, n_fft // 2 + 1) f32."""
+def q8_0(values: Array) -> bytes:
+    """Blocks of 32: f16 scale, 32 signed bytes."""
+    blocks = values.astype(np.float32).reshape(-1, 32)
+    scale = np.abs(blocks).max(1, keepdims=True) / 127
+    quantised = np.rint(np.divide(blocks, scale, out=np.zeros_like(blocks), where=scale > 0)).astype(np.int8)
+    packed = np.empty(len(blocks), [("scale", "<f2"), ("values", "i1", 32)])
+    packed["scale"], packed["values"] = scale[:, 0], quantised
+    return packed.tobytes()
 
-    def to_mel(hertz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        # Linear to 1 kHz (3 mel per 200 Hz), then 27 mel for a factor of 6.4.
-        return np.where(hertz < 1000, hertz * 3 / 200, 15 + 27 * np.log(np.maximum(hertz, 1e-9) / 1000) / np.log(6.4))
 
-    def to_hertz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return np.where(mel < 15, mel * 200 / 3, 1000 * np.exp((mel - 15) * np.log(6.4) / 27))
+def q5_1(values: Array) -> bytes:
+    """Blocks of 32: f16 step and minimum, the fifth bits as u32, the low four as nibbles (i with i + 16)."""
+    blocks = values.astype(np.float32).reshape(-1, 32)
+    low = blocks.min(1, keepdims=True)
+    step = (blocks.max(1, keepdims=True) - low) / 31
+    scaled = np.divide(blocks - low, step, out=np.zeros_like(blocks), where=step > 0)
+    quantised = np.minimum(31, (scaled + 0.5).astype(np.uint32))
+    packed = np.empty(len(blocks), [("step", "<f2"), ("low", "<f2"), ("fifth", "<u4"), ("nibbles", "u1", 16)])
+    packed["step"], packed["low"] = step[:, 0], low[:, 0]
+    packed["fifth"] = ((quantised >> 4) << np.arange(32, dtype=np.uint32)).sum(1, dtype=np.uint32)
+    packed["nibbles"] = (quantised[:, :16] & 15) | ((quantised[:, 16:] & 15) << 4)
+    return packed.tobytes()
 
-    bins = np.linspace(0, sample_rate / 2, n_fft // 2 + 1)
-    limits = to_mel(np.array([0.0, sample_rate / 2]))
-    edges = to_hertz(np.linspace(limits[0], limits[1], n_mels + 2))
-    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    triangles = np.maximum(0, np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre)))
-    return (triangles * 2 / (right - left)).astype(np.float32)
+
+@dataclass(frozen=True)
+class Kind:
+    """How matrices are stored: the file's and the tensors' type numbers, and what packs the values."""
+
+    file_type: int
+    tensor_type: int
+    pack: Callable[[Array], bytes]
+
+
+KINDS = {
+    "f16": Kind(1, 1, lambda values: np.ascontiguousarray(values, np.float16).tobytes()),
+    # Thousands: the version of ggml's block formats.
+    "q8_0": Kind(2007, 8, q8_0),
+    "q5_1": Kind(2009, 7, q5_1),
+}
 
 
 def write_ggml(
@@ -53,12 +79,15 @@ def write_ggml(
     config: Mapping[str, Any],
     tensors: Mapping[str, npt.NDArray[Any]],
     tokens: Sequence[bytes],
+    kind: str = "f16",
 ) -> None:
-    """`tensors` under openai-whisper's names; `tokens` are the bytes of the ordinary tokens, special ones left out."""
+    """`kind`: a row of KINDS. `tensors` under openai-whisper's names; `tokens` are the bytes of the ordinary tokens,
+    special ones left out."""
+    chosen = KINDS[kind]
     partial = path.with_suffix(".partial")
     with open(partial, "wb") as file:
         file.write(struct.pack("<I", MAGIC))
-        file.write(struct.pack("<11i", *(int(config[name]) for name in HYPERPARAMETERS), 1))
+        file.write(struct.pack("<11i", *(int(config[name]) for name in HYPERPARAMETERS), chosen.file_type))
         filters = mel_filters(int(config["n_mels"]))
         file.write(struct.pack("<2i", *filters.shape) + filters.tobytes())
         file.write(struct.pack("<i", len(tokens)))
@@ -66,11 +95,12 @@ def write_ggml(
             file.write(struct.pack("<I", len(token)) + token)
         for name in tensors:
             values = np.asarray(tensors[name])
-            half = values.ndim >= 2 and name not in FLOAT32
+            stored = chosen if values.ndim == 2 and name not in FLOAT32 else KINDS["f16"]
             if name in ("encoder.conv1.bias", "encoder.conv2.bias"):
                 values = values.reshape(-1, 1)
+            plain = values.ndim < 2 or name in FLOAT32
             key = name.encode()
-            file.write(struct.pack("<3i", values.ndim, len(key), int(half)))
+            file.write(struct.pack("<3i", values.ndim, len(key), 0 if plain else stored.tensor_type))
             file.write(struct.pack(f"<{values.ndim}i", *reversed(values.shape)) + key)
-            file.write(np.ascontiguousarray(values, dtype=np.float16 if half else np.float32).tobytes())
+            file.write(np.ascontiguousarray(values, np.float32).tobytes() if plain else stored.pack(values))
     partial.replace(path)

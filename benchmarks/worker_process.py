@@ -18,6 +18,10 @@ class WorkerError(RuntimeError):
     """The engine failed, or its process ended; the message carries the end of what it printed."""
 
 
+class NotOffered(WorkerError):
+    """The engine has no such thing."""
+
+
 class WorkerProcess:
     """One engine in one process; a context manager that ends the process."""
 
@@ -70,6 +74,8 @@ class WorkerProcess:
             self._process.wait()
             raise WorkerError(f"{self.engine} ended with status {self._process.returncode}: {self._log_tail()}")
         reply: dict[str, Any] = json.loads(line)
+        if not reply["ok"] and not reply["offered"]:
+            raise NotOffered(reply["error"])
         if not reply["ok"]:
             raise WorkerError(f"{self.engine}: {reply['error']}\n{self._log_tail()}")
         return reply
@@ -79,6 +85,9 @@ class WorkerProcess:
 
     def transcribe(self, audio: str | Path, **options: Any) -> dict[str, Any]:
         return self.ask({"op": "transcribe", "audio": str(audio), "options": options})
+
+    def encode(self, audio: str | Path, repeats: int) -> dict[str, Any]:
+        return self.ask({"op": "encode", "audio": str(audio), "repeats": repeats})
 
     def memory(self) -> dict[str, float]:
         reply: dict[str, float] = self.ask({"op": "memory"})["memory"]

@@ -5,14 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from protocol import Audio, serve
+from protocol import Audio, Samples, serve
 
 
 class Anyon:
-    def load(self, model: str, threads: int, backend: str = "native") -> None:
+    def import_library(self) -> None:
+        import anyon  # noqa: F401
+
+    def load(self, model: str, threads: int, backend: str = "native", **settings: Any) -> None:
+        """`settings`: whatever else anyon.load takes, such as recipe="int8"."""
         import anyon
 
-        self.model = anyon.load(model, backend=backend, threads=threads)
+        self.model = anyon.load(model, backend=backend, threads=threads, **settings)
+
+    def encode(self, audio: Samples, repeats: int) -> list[float]:
+        """timings["encoder"] of whole transcriptions of one token: the program as it runs in use, cross-attention's
+        keys and values included."""
+        options = {"beam_size": 1, "temperature": 0.0, "without_timestamps": True, "max_new_tokens": 1}
+        found = []
+        for _ in range(repeats):
+            timings = self.model.transcribe(audio, sample_rate=16000, language="en", **options).timings
+            assert timings["windows"] == 1, timings
+            found.append(timings["encoder"])
+        return found
 
     def transcribe(self, audio: Audio, options: Mapping[str, Any]) -> dict[str, Any]:
         arguments = dict(options)
@@ -33,12 +48,18 @@ class Anyon:
             }
             for segment in transcript.segments
         ]
-        return {"text": transcript.text.strip(), "language": transcript.language, "segments": segments}
+        return {
+            "text": transcript.text.strip(),
+            "language": transcript.language,
+            "segments": segments,
+            "generated": int(transcript.timings["tokens"]),
+            "inside": transcript.timings,
+        }
 
     def versions(self) -> dict[str, str]:
         import anyon
 
-        return {"anyon": anyon.__version__, "placement": str(self.model.placement)}
+        return {"anyon": anyon.__version__, "placement": str(self.model.placement), "bundle": self.model.info["bundle"]}
 
 
 if __name__ == "__main__":

@@ -6,14 +6,21 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from protocol import Audio, serve
+from protocol import Audio, Samples, serve, timed
 
 
 class FasterWhisper:
+    def import_library(self) -> None:
+        import faster_whisper  # noqa: F401
+
     def load(self, model: str, threads: int, compute_type: str = "float32") -> None:
         from faster_whisper import WhisperModel
 
         self.model = WhisperModel(model, device="cpu", compute_type=compute_type, cpu_threads=threads, num_workers=1)
+
+    def encode(self, audio: Samples, repeats: int) -> list[float]:
+        features = self.model.feature_extractor(audio)[:, :3000]
+        return timed(lambda: self.model.encode(features), repeats)
 
     def transcribe(self, audio: Audio, options: Mapping[str, Any]) -> dict[str, Any]:
         arguments = dict(options)
@@ -39,7 +46,12 @@ class FasterWhisper:
             }
             for segment in iterator
         ]
-        return {"text": "".join(s["text"] for s in segments).strip(), "language": info.language, "segments": segments}
+        return {
+            "text": "".join(s["text"] for s in segments).strip(),
+            "language": info.language,
+            "segments": segments,
+            "generated": sum(len(s["tokens"]) for s in segments),
+        }
 
     def versions(self) -> dict[str, str]:
         return {name: version(name) for name in ("faster-whisper", "ctranslate2")}

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from protocol import Audio, serve
+from protocol import Audio, Samples, serve, timed
 
 
 class WhisperCpp:
+    def import_library(self) -> None:
+        import pywhispercpp.model  # noqa: F401
+
     def load(self, model: str, threads: int) -> None:
         from pywhispercpp.model import Model
 
@@ -30,6 +33,14 @@ class WhisperCpp:
             )
         return self.models[strategy]
 
+    def encode(self, audio: Samples, repeats: int) -> list[float]:
+        """Includes the keys and values of cross-attention: whisper.cpp makes them in the same call."""
+        import _pywhispercpp
+
+        context = self._model(strategy=0)._ctx
+        _pywhispercpp.whisper_pcm_to_mel(context, audio, len(audio), self.threads)
+        return timed(lambda: _pywhispercpp.whisper_encode(context, 0, self.threads), repeats)
+
     def transcribe(self, audio: Audio, options: Mapping[str, Any]) -> dict[str, Any]:
         temperature = options.get("temperature", (0.0, 0.2, 0.4, 0.6, 0.8, 1.0))
         beam_size = options.get("beam_size") or 1
@@ -41,6 +52,8 @@ class WhisperCpp:
             # A single temperature means: no fallback.
             "temperature_inc": 0.0 if isinstance(temperature, (int, float)) else 0.2,
             "suppress_nst": True,
+            # Of a segment, 0: any number. Without timestamps a segment is a window.
+            "max_tokens": options.get("max_new_tokens") or 0,
         }
         if beam_size > 1:
             arguments["beam_search"] = {"beam_size": beam_size, "patience": -1.0}
