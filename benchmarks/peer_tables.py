@@ -21,7 +21,8 @@ encoder: the encoder alone on one window of 30 s. anyon: its own clock (timings[
   model.encoder; ONNX Runtime: session.run; whisper.cpp: whisper_encode. anyon, ONNX Runtime and whisper.cpp make the
   cross-attention's keys and values there, the others in the first decoder step.
 ms/token: (30 s clip with at most {MANY} tokens - with at most {FEW}) / {MANY - FEW}, wall, whole calls.
-first: the 10 s clip with at most {FEW} token, from samples in memory. Clips: samples in memory to text, seconds.
+first: the 10 s clip with at most {FEW} token, from samples in memory; whisper.cpp always makes one token more.
+Clips: samples in memory to text, seconds.
 *: some runs were disturbed (others took more than 15 % of a core)."""
 
 

@@ -34,7 +34,7 @@ def draw(axis: Axes, title: str, values: dict[str, float]) -> None:
     axis.bar_label(bars, fmt="%.3g", fontsize=6, padding=2)
     axis.set_title(title, fontsize=8)
     axis.tick_params(labelsize=6)
-    axis.margins(x=0.15)
+    axis.margins(x=0.25)
 
 
 def sizes(report: dict[str, Any]) -> dict[str, dict[str, float]]:

@@ -53,6 +53,7 @@ class WhisperCpp:
             "temperature_inc": 0.0 if isinstance(temperature, (int, float)) else 0.2,
             "suppress_nst": True,
             # Of a segment, 0: any number. Without timestamps a segment is a window.
+            # One token more than this comes out.
             "max_tokens": options.get("max_new_tokens") or 0,
         }
         if beam_size > 1:
