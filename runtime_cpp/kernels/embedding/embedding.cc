@@ -53,4 +53,19 @@ void embedding_i8(const int64_t* ids, int64_t count, const int8_t* table, const 
   }
 }
 
+void embedding_i4(const int64_t* ids, int64_t count, const EmbeddingI4Table& table, int64_t rows, int64_t width,
+                  float* y) {
+  const int64_t groups = (width + table.group - 1) / table.group;
+  for (int64_t i = 0; i < count; ++i, y += width) {
+    const int64_t id = checked_id(ids[i], i, rows), panel = id / kPanel, lane = id % kPanel;
+    const uint8_t* row = table.packed + panel * groups * table.group * (kPanel / 2) + lane * 4;
+    for (int64_t j = 0; j < width; ++j) {
+      const uint8_t byte = row[j / 8 * 64 + j % 4];
+      const int q = j % 8 < 4 ? byte & 15 : byte >> 4;
+      const int64_t g = (panel * groups + j / table.group) * kPanel + lane;
+      y[j] = table.scale[g] * static_cast<float>(q - table.zero[g]);
+    }
+  }
+}
+
 }  // namespace anyon

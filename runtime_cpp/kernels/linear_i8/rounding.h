@@ -45,9 +45,15 @@ inline InputScale input_scale(Range range) {
 }
 
 inline void quantize(const float* x, int64_t count, const InputScale& scale, uint8_t* q) {
-  const Vec inverse = set1(scale.inverse), zero_point = set1(static_cast<float>(scale.zero));
-  const Vec lowest = set1(static_cast<float>(kInputLow)), highest = set1(static_cast<float>(kInputLow + 255));
-  const auto rounded = [&](Vec value) { return max(min(fma(value, inverse, zero_point), highest), lowest); };
+  const Vec inverse = set1(scale.inverse), zero_point = set1(static_cast<float>(scale.zero - kInputLow));
+  const Vec highest = set1(255.0f);
+  const auto rounded = [&](Vec value) {
+    const Vec q = max(min(fma(value, inverse, zero_point), highest), zero());
+    if constexpr (kInputLow == 0) return q;
+    // Rounded before it is moved, so that every ISA breaks ties alike.
+    constexpr float kRounder = 12582912.0f;
+    return add(sub(add(q, set1(kRounder)), set1(kRounder)), set1(static_cast<float>(kInputLow)));
+  };
   int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes) store_bytes(q + i, rounded(load(x + i)));
   if (i < count) {

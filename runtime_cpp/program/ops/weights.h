@@ -36,6 +36,24 @@ inline void expect_panel16x4(const InferContext& context, int input, int64_t n, 
   context.expect_shape(input + 2, {n});
 }
 
+// The attribute "group" of a 4-bit weight.
+inline int64_t int4_group(AttrReader& attrs) {
+  const int64_t group = attrs.integer("group", 32, 128);
+  if (group != 32 && group != 64 && group != 128) attrs.fail("'group' is not 32, 64 or 128");
+  return group;
+}
+
+// Inputs from `input` on are a 4-bit weight of (n, k) in linear_i4's panels, its scales and its zero points.
+inline void expect_panel16x8(const InferContext& context, int input, int64_t n, int64_t k, int64_t group) {
+  const int64_t panels = (n + kPanel - 1) / kPanel, groups = (k + group - 1) / group;
+  context.expect(input, DType::kU8, 4);
+  context.expect_shape(input, {panels, groups * group / 8, kPanel, 4});
+  context.expect(input + 1, DType::kF32, 3);
+  context.expect_shape(input + 1, {panels, groups, kPanel});
+  context.expect(input + 2, DType::kU8, 3);
+  context.expect_shape(input + 2, {panels, groups, kPanel});
+}
+
 // The input was left out or is an f32 vector of `size`.
 inline void expect_vector_or_none(const InferContext& context, int input, int64_t size) {
   if (!context.has(input)) return;

@@ -1,0 +1,162 @@
+// linear_i4's kernels, written once: rounding of rows, and the product group by group.
+#pragma once
+
+#include "kernels/activation_math.h"
+#include "kernels/linear_i4/linear_i4.h"
+#include "kernels/linear_i8/rounding.h"
+#include "kernels/simd_i4.h"
+
+namespace anyon::ANYON_SIMD {
+
+inline constexpr int kPanelWidthI4 = 16;
+inline constexpr int kPanelVectorsI4 = kPanelWidthI4 / kLanes;
+#if defined(ANYON_SIMD_SCALAR)
+inline constexpr int kStripRowsI4 = 1;
+#elif defined(ANYON_SIMD_AVX512VNNI)
+inline constexpr int kStripRowsI4 = 6;
+#else
+inline constexpr int kStripRowsI4 = 2;
+#endif
+
+inline float quantize_i4(const float* x, int64_t count, int64_t group, int64_t groups, int8_t* q, int32_t* sums) {
+  const Range extent = range(x, count);
+  const float scale = symmetric_scale(larger(-extent.low, extent.high));
+  const Vec inverse = set1(scale > 0.0f ? 1.0f / scale : 0.0f), limit = set1(127.0f);
+  const auto rounded = [&](Vec value) {
+    const Vec scaled = mul(value, inverse);
+    // A range without a scale (next to nothing, infinite, NaN) must give zeros.
+    return scale > 0.0f ? max(min(scaled, limit), sub(zero(), limit)) : zero();
+  };
+  auto* bytes = reinterpret_cast<uint8_t*>(q);
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) store_bytes(bytes + i, rounded(load(x + i)));
+  if (i < count) {
+    uint8_t lanes[kLanes];
+    store_bytes(lanes, rounded(load_partial(x + i, count - i)));
+    for (int64_t j = 0; i + j < count; ++j) bytes[i + j] = lanes[j];
+  }
+  for (i = count; i < groups * group; ++i) q[i] = 0;
+  for (int64_t g = 0; g < groups; ++g) {
+    int32_t sum = 0;
+    for (int64_t j = 0; j < group; ++j) sum += q[g * group + j];
+    sums[g] = sum;
+  }
+  return scale;
+}
+
+// totals (kRows, 16) = sum over groups of scale * (q - zero) . x for one panel.
+template <int kRows>
+void dot_groups(const LinearI4Block& block, const int8_t* x, const int32_t* x_sums, const uint8_t* weight,
+                const float* scale, const uint8_t* zero_points, float* totals) {
+  Vec total[kRows][kPanelVectorsI4];
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+    for (int c = 0; c < kPanelVectorsI4; ++c) total[r][c] = zero();
+  }
+  for (int64_t g = 0; g < block.groups; ++g) {
+    // Even and odd octets in sums of their own, so that no product waits for the one before.
+    Sum sum[2][kRows][kPanelVectorsI4];
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+      for (int c = 0; c < kPanelVectorsI4; ++c) sum[0][r][c] = sum[1][r][c] = zero_sum();
+    }
+    for (int64_t i = 0; i < block.group; i += 8) {
+#pragma GCC unroll 16
+      for (int c = 0; c < kPanelVectorsI4; ++c) {
+        Halves low, high;
+        load_halves(weight + i * (kPanelWidthI4 / 2) + c * (kLanes * 4), &low, &high);
+#pragma GCC unroll 16
+        for (int r = 0; r < kRows; ++r) {
+          sum[0][r][c] = dot4(sum[0][r][c], low, broadcast4_signed(x + r * block.x_stride + i));
+          sum[1][r][c] = dot4(sum[1][r][c], high, broadcast4_signed(x + r * block.x_stride + i + 4));
+        }
+      }
+    }
+#pragma GCC unroll 16
+    for (int c = 0; c < kPanelVectorsI4; ++c) {
+      const Vec group_scale = load(scale + c * kLanes);
+      const Sum zeros = load_bytes(zero_points + c * kLanes);
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) {
+        const Sum products = minus_product(add(sum[0][r][c], sum[1][r][c]), x_sums[r * block.groups + g], zeros);
+        total[r][c] = fma(to_float(products), group_scale, total[r][c]);
+      }
+    }
+    x += block.group;
+    weight += block.group * (kPanelWidthI4 / 2);
+    scale += kPanelWidthI4;
+    zero_points += kPanelWidthI4;
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+    for (int c = 0; c < kPanelVectorsI4; ++c) store(totals + r * kPanelWidthI4 + c * kLanes, total[r][c]);
+  }
+}
+
+// y = act(totals * x_scale + bias) + residual for rows [row, row + rows) and `width` columns from `begin`.
+template <Activation kActivation>
+void finish_i4(const LinearI4Block& block, const float* totals, int64_t row, int64_t rows, int64_t begin,
+               int64_t width) {
+  const bool has_bias = block.bias != nullptr, has_residual = block.residual != nullptr;
+  for (int64_t r = row; r < row + rows; ++r) {
+    const Vec x_scale = set1(block.x_scale[r]);
+    for (int64_t i = 0; i < width; i += kLanes) {
+      const int64_t count = smaller<int64_t>(kLanes, width - i);
+      const auto read = [&](const float* p) { return count == kLanes ? load(p) : load_partial(p, count); };
+      Vec value =
+          fma(load(totals + (r - row) * kPanelWidthI4 + i), x_scale, has_bias ? read(block.bias + begin + i) : zero());
+      value = activate<kActivation>(value);
+      if (has_residual) value = add(value, read(block.residual + r * block.residual_stride + begin + i));
+      store_partial_or_all(block.y + r * block.y_stride + begin + i, value, count);
+    }
+  }
+}
+
+inline void finish_i4(const LinearI4Block& block, const float* totals, int64_t row, int64_t rows, int64_t begin,
+                      int64_t width) {
+  switch (block.activation) {
+    case Activation::kNone:
+      return finish_i4<Activation::kNone>(block, totals, row, rows, begin, width);
+    case Activation::kGelu:
+      return finish_i4<Activation::kGelu>(block, totals, row, rows, begin, width);
+    case Activation::kGeluTanh:
+      return finish_i4<Activation::kGeluTanh>(block, totals, row, rows, begin, width);
+    case Activation::kRelu:
+      return finish_i4<Activation::kRelu>(block, totals, row, rows, begin, width);
+    case Activation::kSilu:
+      return finish_i4<Activation::kSilu>(block, totals, row, rows, begin, width);
+  }
+}
+
+inline void multiply_i4(const LinearI4Block& block) {
+  alignas(64) float totals[kStripRowsI4 * kPanelWidthI4];
+  const int64_t panel_bytes = block.groups * block.group * (kPanelWidthI4 / 2);
+  for (int64_t begin = 0, panel = 0; begin < block.n; begin += kPanelWidthI4, ++panel) {
+    const uint8_t* weight = block.weight + panel * panel_bytes;
+    const float* scale = block.scale + panel * block.groups * kPanelWidthI4;
+    const uint8_t* zero_points = block.zero + panel * block.groups * kPanelWidthI4;
+    const int64_t width = smaller<int64_t>(kPanelWidthI4, block.n - begin);
+    for (int64_t row = 0; row < block.rows;) {
+      const bool strip = block.rows - row >= kStripRowsI4;
+      const int64_t rows = strip ? kStripRowsI4 : 1;
+      (strip ? dot_groups<kStripRowsI4> : dot_groups<1>)(block, block.x + row * block.x_stride,
+                                                         block.x_sums + row * block.groups, weight, scale, zero_points,
+                                                         totals);
+      finish_i4(block, totals, row, rows, begin, width);
+      row += rows;
+    }
+  }
+}
+
+}  // namespace anyon::ANYON_SIMD
+
+namespace anyon {
+
+LinearI4Kernels ANYON_KERNEL_NAME(linear_i4_panel16x8)() {
+  return {ANYON_SIMD::quantize_i4, ANYON_SIMD::multiply_i4};
+}
+
+}  // namespace anyon

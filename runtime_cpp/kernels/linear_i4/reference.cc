@@ -1,0 +1,38 @@
+// linear_i4 in plain loops: rounds the rows as the contract says and sums in double.
+#include <cmath>
+#include <vector>
+
+#include "kernels/linear_i4/linear_i4.h"
+#include "kernels/reference_math.h"
+
+namespace anyon::reference {
+
+void linear_i4(const LinearI4Args& args) {
+  const int64_t groups = (args.k + args.group - 1) / args.group;
+  std::vector<double> x(static_cast<size_t>(args.k));
+  for (int64_t row = 0; row < args.m; ++row) {
+    const float* from = args.x + row * args.x_stride;
+    double largest = 0.0;
+    for (int64_t j = 0; j < args.k; ++j) largest = std::fmax(largest, std::fabs(double{from[j]}));
+    const double step = largest / 127.0;
+    for (int64_t j = 0; j < args.k; ++j) {
+      x[static_cast<size_t>(j)] = step > 0.0 ? step * std::nearbyint(from[j] / step) : 0.0;
+    }
+    for (int64_t column = 0; column < args.n; ++column) {
+      const int64_t panel = column / 16, lane = column % 16;
+      double sum = 0.0;
+      for (int64_t j = 0; j < args.k; ++j) {
+        const uint8_t byte = args.weight[panel * groups * args.group * 8 + j / 8 * 64 + lane * 4 + j % 4];
+        const int q = j % 8 < 4 ? byte & 15 : byte >> 4;
+        const int64_t g = (panel * groups + j / args.group) * 16 + lane;
+        sum += x[static_cast<size_t>(j)] * double{args.scale[g]} * (q - args.zero[g]);
+      }
+      if (args.bias != nullptr) sum += args.bias[column];
+      sum = activate(args.activation, sum);
+      if (args.residual != nullptr) sum += args.residual[row * args.residual_stride + column];
+      args.y[row * args.y_stride + column] = static_cast<float>(sum);
+    }
+  }
+}
+
+}  // namespace anyon::reference

@@ -1,0 +1,122 @@
+// What 4-bit kernels add to simd_i8.h: products of unsigned halves of bytes with signed 8-bit inputs.
+//
+//   Halves         kLanes x 4 weights in 0..15; low_halves(p), high_halves(p) of kLanes x 4 bytes
+//   SignedInput    4 inputs in [-127, 127], the same in every lane; broadcast4_signed
+//   dot4(sum, halves, input)
+//   load_bytes     kLanes bytes as 32-bit sums
+//   times          lane-wise product with one number
+#pragma once
+
+#include "kernels/simd_i8.h"
+
+namespace anyon::ANYON_SIMD {
+
+#if defined(ANYON_SIMD_AVX512VNNI)
+
+struct Halves {
+  __m512i v;
+};
+struct SignedInput {
+  __m512i v;
+};
+inline void load_halves(const uint8_t* p, Halves* low, Halves* high) {
+  const __m512i bytes = _mm512_loadu_si512(p), mask = _mm512_set1_epi8(15);
+  low->v = _mm512_and_si512(bytes, mask);
+  high->v = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), mask);
+}
+inline SignedInput broadcast4_signed(const int8_t* p) {
+  int32_t four;
+  __builtin_memcpy(&four, p, 4);
+  return {_mm512_set1_epi32(four)};
+}
+inline Sum dot4(Sum sum, Halves w, SignedInput x) {
+  return {_mm512_dpbusd_epi32(sum.v, w.v, x.v)};
+}
+inline Sum load_bytes(const uint8_t* p) {
+  __m128i bytes;
+  __builtin_memcpy(&bytes, p, 16);
+  return {_mm512_cvtepu8_epi32(bytes)};
+}
+
+#elif defined(ANYON_SIMD_AVX2) || defined(ANYON_SIMD_AVXVNNI)
+
+struct Halves {
+  __m256i v;
+};
+struct SignedInput {
+  __m256i v;
+};
+inline void load_halves(const uint8_t* p, Halves* low, Halves* high) {
+  const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)), mask = _mm256_set1_epi8(15);
+  low->v = _mm256_and_si256(bytes, mask);
+  high->v = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), mask);
+}
+inline SignedInput broadcast4_signed(const int8_t* p) {
+  int32_t four;
+  __builtin_memcpy(&four, p, 4);
+  return {_mm256_set1_epi32(four)};
+}
+inline Sum dot4(Sum sum, Halves w, SignedInput x) {
+#if defined(ANYON_SIMD_AVXVNNI)
+  return {_mm256_dpbusd_avx_epi32(sum.v, w.v, x.v)};
+#else
+  // Two products of at most 15 x 127 fit 16 bits.
+  const __m256i pairs = _mm256_maddubs_epi16(w.v, x.v);
+  return {_mm256_add_epi32(sum.v, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))};
+#endif
+}
+inline Sum load_bytes(const uint8_t* p) {
+  return {_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)))};
+}
+
+#elif defined(ANYON_SIMD_NEON) || defined(ANYON_SIMD_NEONDOT)
+
+using Halves = Weights;
+using SignedInput = Input;
+inline void load_halves(const uint8_t* p, Halves* low, Halves* high) {
+  const uint8x16_t bytes = vld1q_u8(p);
+  low->v = vreinterpretq_s8_u8(vandq_u8(bytes, vdupq_n_u8(15)));
+  high->v = vreinterpretq_s8_u8(vshrq_n_u8(bytes, 4));
+}
+inline SignedInput broadcast4_signed(const int8_t* p) {
+  return broadcast4(reinterpret_cast<const uint8_t*>(p));
+}
+inline Sum dot4(Sum sum, Halves w, SignedInput x) {
+  return dot4(sum, x, w);
+}
+inline Sum load_bytes(const uint8_t* p) {
+  const uint32_t lanes[4] = {p[0], p[1], p[2], p[3]};
+  return {vreinterpretq_s32_u32(vld1q_u32(lanes))};
+}
+
+#else
+
+struct Halves {
+  const uint8_t* p;
+  int shift;
+};
+struct SignedInput {
+  int32_t v[4];
+};
+inline void load_halves(const uint8_t* p, Halves* low, Halves* high) {
+  *low = {p, 0};
+  *high = {p, 4};
+}
+inline SignedInput broadcast4_signed(const int8_t* p) {
+  return {{p[0], p[1], p[2], p[3]}};
+}
+inline Sum dot4(Sum sum, Halves w, SignedInput x) {
+  for (int i = 0; i < kLanes; ++i) {
+    for (int j = 0; j < 4; ++j) sum.v[i] += (w.p[i * 4 + j] >> w.shift & 15) * x.v[j];
+  }
+  return sum;
+}
+inline Sum load_bytes(const uint8_t* p) {
+  Sum a;
+  for (int i = 0; i < kLanes; ++i) a.v[i] = p[i];
+  return a;
+}
+
+#endif
+
+}  // namespace anyon::ANYON_SIMD
