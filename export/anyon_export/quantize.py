@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from anyon_export.attention_i8 import attention_i8
 from anyon_export.blueprint import Blueprint, OnnxProgram, Weight
 from anyon_export.expressions import Expression, half, quantised
 from anyon_export.onnx_weights import quantise_graph
@@ -101,12 +102,11 @@ def _matrix(weight: Weight) -> Expression:
 
 
 def _program(program: Mapping[str, Any], chosen: Mapping[str, _Choice], recipe: Recipe) -> dict[str, Any]:
-    return {**program, "ops": [_op(op, chosen, recipe) for op in program["ops"]]}
+    rewritten = {**program, "ops": [_op(op, chosen, recipe) for op in program["ops"]]}
+    return attention_i8(rewritten) if recipe.attention == "i8" else rewritten
 
 
 def _op(op: Op, chosen: Mapping[str, _Choice], recipe: Recipe) -> Op:
-    if op["op"] == "attention" and recipe.attention != "f32" and _is_static(op["attrs"]):
-        return {**op, "attrs": {**op["attrs"], "precision": recipe.attention}}
     choice = chosen.get(op["inputs"][1]) if len(op["inputs"]) > 1 else None
     if choice is None or choice.kind == "f16":
         return op
@@ -118,11 +118,6 @@ def _op(op: Op, chosen: Mapping[str, _Choice], recipe: Recipe) -> Op:
     weight = op["inputs"][1]
     inputs = [op["inputs"][0], weight, *(f"{weight}.{role}" for role in roles), *op["inputs"][2:]]
     return {**op, "op": name, "inputs": inputs, "attrs": _attributes(op["attrs"], choice)}
-
-
-def _is_static(attrs: Mapping[str, Any]) -> bool:
-    """Attention over keys that are all there from the start."""
-    return not attrs["causal"] and not attrs["key_state"]
 
 
 def _attributes(attrs: Mapping[str, Any], choice: _Choice) -> dict[str, Any]:

@@ -92,8 +92,8 @@ STANDARD = {
     for recipe in (
         Recipe("f32", "f32"),
         Recipe("f16", "f16", tables="f16"),
-        Recipe("int8", "int8"),
-        Recipe("int4", "int4", tables="f16", overrides=dict.fromkeys(_ENCODER, "int8")),
+        Recipe("int8", "int8", tables="f16", attention="i8"),
+        Recipe("int4", "int4", tables="f16", attention="i8", overrides=dict.fromkeys(_ENCODER, "int8")),
     )
 }
 

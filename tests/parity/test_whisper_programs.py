@@ -14,6 +14,8 @@ pytest.importorskip("torch", reason="torch is not installed: pip install 'anyon[
 
 # 1e-4 on logits up to 40 and on keys up to 10: f32 rounding in another order is below 7e-5.
 TOLERANCE = 1e-4
+# On keys up to 6: ONNX Runtime's AVX-512 kernels are 2e-4 off there (AVX2: 7e-5; PyTorch is 5e-5 off double precision).
+ONNX_RUNTIME_ENCODER = 4e-4
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def test_onnx_runtime_from_the_bundle_alone_agrees_at_every_step(bundle: Path) -
     assert len(difference.per_step) == 2 + whisper_case.STEPS
     assert max(difference.per_step) <= TOLERANCE
     assert difference.cross_query <= TOLERANCE
-    assert difference.encoder <= TOLERANCE
+    assert difference.encoder <= ONNX_RUNTIME_ENCODER
 
 
 def test_initializers_are_the_checkpoints_tensors(bundle: Path) -> None:

@@ -59,7 +59,7 @@ def test_int8_replaces_every_product_and_the_tied_table() -> None:
     assert after["conv1d_i8"] == before["conv1d"] == 2
     assert (after["embedding_i8"], after["embedding"]) == (1, 1)
     assert after["linear"] == after["conv1d"] == 0
-    assert after["attention"] == before["attention"]
+    assert after["attention"] + after["attention_i8"] == before["attention"]
 
 
 def test_an_op_reads_its_tensors_in_the_kernels_order() -> None:
@@ -146,15 +146,22 @@ def test_quantising_twice_is_refused() -> None:
         quantize(made("int8"), standard("int4"))
 
 
-def test_attention_gets_a_precision_where_its_keys_are_all_there() -> None:
-    blueprint = quantize(tiny(), Recipe("a", "int8", attention="i8"))
-    found = {
-        (program, op["attrs"].get("precision"), bool(op["attrs"]["key_state"]))
-        for program, section in blueprint.programs.items()
-        for op in section["ops"]
-        if op["op"] == "attention"
-    }
-    assert found == {("encoder", "i8", False), ("decoder", "i8", False), ("decoder", None, True)}
+def test_attention_is_in_8_bits_where_its_keys_are_all_there() -> None:
+    before, after = tiny().programs, quantize(tiny(), Recipe("a", "f32", attention="i8")).programs
+
+    def ops(programs: dict[str, Any], program: str) -> list[str]:
+        return [op["op"] for op in programs[program]["ops"] if "attention" in op["op"]]
+
+    layers = ops(before, "encoder").count("attention")
+    assert ops(after, "encoder") == ["attention_i8"] * layers
+    assert ops(after, "decoder") == ["attention", "pack_attention_i8", "attention_i8"] * layers
+    held = {port["name"] for port in after["decoder"]["inputs"] if port.get("held")}
+    assert held == {port["name"] for port in after["decoder"]["inputs"] if port["name"].startswith("cross_")}
+    for op in after["decoder"]["ops"]:
+        if op["op"] == "attention_i8":
+            key = op["inputs"][1]
+            assert op["inputs"][3] == f"{key}.packed"
+            assert "key_state" not in op["attrs"]
 
 
 def test_recipes_are_json_there_and_back() -> None:
