@@ -19,7 +19,7 @@ ATTENTION = ("f32", "i8")
 class Recipe:
     """default: for matrices that linear, conv1d and embedding read. tables: for what is added as it is, such as
     positions. overrides: name pattern -> scheme, as in a shell; of the patterns that match, the last one counts.
-    attention: precision of attention that is not causal, where the engine has a choice."""
+    attention: precision of attention in which every query sees all keys, on the native runtime."""
 
     name: str
     default: str

@@ -17,9 +17,9 @@ from program_interpreter import Interpreter
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'anyon[export]'")
 
-# Measured on ten seconds of speech: encoder 118 / 29.0 / 29.0 dB, logits 118 / 29.4 / 14.9 dB, divergence 0 / 0.002 /
-# 0.039 nats. The gates leave room for another rounding of the inputs, not for a scale or zero point gone wrong.
-GATES = {"f16": (90, 90, 1e-6), "int8": (27, 27, 0.005), "int4": (27, 13, 0.06)}
+# Measured on ten seconds of speech: encoder 118 / 28.2 / 28.2 dB, logits 118 / 28.4 / 15.0 dB, divergence 0 / 0.004 /
+# 0.038 nats. The gates leave room for another rounding of the inputs, not for a scale or zero point gone wrong.
+GATES = {"f16": (90, 90, 1e-6), "int8": (27, 27, 0.008), "int4": (27, 13, 0.06)}
 
 
 def sqnr(found: Any, expected: Any) -> float:
