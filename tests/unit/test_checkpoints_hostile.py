@@ -621,3 +621,38 @@ def test_ggml_with_a_strange_vocabulary(tmp_path: Path) -> None:
     path.write_bytes(ggml_bytes(config, random_tensors(config), [b"a"] * 50_257))
     with pytest.raises(CheckpointError, match="an unknown vocabulary"):
         load(path)
+
+
+# --- Weights that are no numbers --------------------------------------------------------------------------------------
+
+
+def with_a_wrong_value(value: float, dtype: str = "f2") -> dict[str, Any]:
+    """A well-formed checkpoint's tensors, of which one value is not finite."""
+    tensors = random_tensors(TINY_HF, dtype=dtype)
+    tensors["decoder.blocks.0.mlp.2.weight"][3, 5] = value
+    return tensors
+
+
+FORMATS: dict[str, Callable[[Path, dict[str, Any]], Any]] = {
+    "huggingface": lambda path, tensors: load(write_huggingface(path, TINY_HF, tensors)).tensors,
+    "openai": lambda path, tensors: written(path / "a.pt", openai_bytes(TINY_HF, tensors), parse_openai_pt)[1],
+    "ctranslate2": lambda path, tensors: written(
+        path / "model.bin", ctranslate2_bytes(ctranslate2_variables(TINY_HF, tensors)), parse_model_bin
+    )[1],
+    "ggml": lambda path, tensors: written(path / "a.bin", ggml_bytes(TINY_HF, tensors, [b"a"]), parse_ggml)[1],
+}
+
+
+def written(path: Path, content: bytes, read: Callable[[Path], Any]) -> Any:
+    path.write_bytes(content)
+    return read(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("format", FORMATS)
+def test_weights_that_are_not_finite_are_named(tmp_path: Path, format: str, value: float) -> None:
+    tensors = FORMATS[format](tmp_path, with_a_wrong_value(value))
+    assert np.isfinite(tensors["decoder.blocks.0.mlp.0.weight"]).all()
+    message = rf"{tmp_path}.*mlp\.2\.weight': 1 of 4096 values are not finite, the first at \[3, 5\]: {value} \(.*\)"
+    with pytest.raises(CheckpointError, match=message):
+        tensors["decoder.blocks.0.mlp.2.weight"]

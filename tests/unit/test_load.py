@@ -113,6 +113,34 @@ def test_a_warm_load_imports_nothing_heavy(tiny_en: Any, environment: dict[str, 
     assert json.loads(done.stdout)["heavy"] == []
 
 
+LITTLE = """
+import json, sys
+import anyon
+opened = []
+sys.addaudithook(lambda event, arguments: opened.append(str(arguments[0])) if event == "open" else None)
+model = anyon.load("tiny.en")
+read = [path for path in opened if not path.startswith("/sys/")]
+inside, resident = False, 0
+for line in open("/proc/self/smaps"):
+    if "-" in line.split(" ")[0]:
+        inside = line.rstrip().endswith(model.info["bundle"])
+    elif inside and line.startswith("Rss:"):
+        resident += int(line.split()[1]) * 1024
+print(json.dumps({"read": read, "resident": resident, "bytes": model.info["bytes"]}))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs /proc")
+def test_a_warm_load_reads_one_index_file_and_few_pages_of_the_bundle(
+    tiny_en: Any, environment: dict[str, str], cache: Path
+) -> None:
+    done = subprocess.run([sys.executable, "-c", LITTLE], env=environment, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert [Path(path).parent for path in found["read"]] == [cache / "index"], "neither a checkpoint nor a blueprint"
+    # The header and the tokenizer's tables; no weight is touched, so nothing can have been hashed or copied.
+    assert 0 < found["resident"] < 0.01 * found["bytes"]
+
+
 COLD = """
 import json, os, sys
 import anyon
@@ -214,6 +242,19 @@ def test_a_checkpoint_that_changes_is_converted_again(demo_folder: Path, own_cac
     assert first["source"]["sha256"] != second["source"]["sha256"]
     assert first["bundle"] != second["bundle"]
     assert first["name"] == "mine"
+
+
+def test_weights_that_are_not_finite_are_refused_and_leave_no_bundle(
+    demo_folder: Path, own_cache: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    shutil.copytree(demo_folder, folder)
+    with open(folder / "model.bin", "r+b") as file:
+        file.seek(40_000_000)
+        file.write(b"\xff" * 16)  # NaN as float16 and as float32
+    with pytest.raises(anyon.CheckpointError, match=r"model\.bin: tensor '.*values are not finite, the first at .*nan"):
+        anyon.load(folder)
+    assert bundles(own_cache) == []
 
 
 def test_a_demo_package_that_was_changed_is_refused(

@@ -36,16 +36,19 @@ class LazyTensors(Mapping[str, Array]):
     """name -> array, read at access; `entries` gives shape and dtype without reading.
 
     Arrays are read-only views of the memory-mapped file where the format allows (they may be unaligned), else fresh
-    arrays. Nothing is kept: two accesses read twice.
+    arrays. Nothing is kept: two accesses read twice. Access raises CheckpointError, which names `path`, for a tensor
+    with values that are not finite: one of them makes every logit NaN.
     """
 
-    def __init__(self, entries: Mapping[str, TensorEntry]) -> None:
+    def __init__(self, entries: Mapping[str, TensorEntry], path: Path) -> None:
         self.entries = dict(sorted(entries.items()))
+        self.path = path
 
     def __getitem__(self, name: str) -> Array:
         entry = self.entries[name]
         array = entry.read()
         assert (array.shape, array.dtype) == (entry.shape, entry.dtype), f"{name}: a reader broke its contract"
+        _check_finite(array, name, self.path)
         return array
 
     def __iter__(self) -> Iterator[str]:
@@ -189,7 +192,19 @@ def checked_tensors(entries: Mapping[str, TensorEntry], config: Mapping[str, int
             raise CheckpointError(path, f"tensor {name!r}", f"shape {entry.shape}, expected {shape} from the config")
         if entry.dtype not in (np.dtype(np.float16), np.dtype(np.float32)):
             raise CheckpointError(path, f"tensor {name!r}", f"dtype {entry.dtype}, expected a float type")
-    return LazyTensors(entries)
+    return LazyTensors(entries, path)
+
+
+def _check_finite(array: Array, name: str, path: Path) -> None:
+    wrong = np.argwhere(~np.isfinite(array))
+    if len(wrong):
+        first = tuple(int(index) for index in wrong[0])
+        raise CheckpointError(
+            path,
+            f"tensor {name!r}",
+            f"{len(wrong)} of {array.size} values are not finite, the first at {list(first)}: {array[first]}",
+            "did its training or conversion overflow? a damaged file? fetch it again",
+        )
 
 
 def count_layers(names: Iterable[str], prefix: str, path: Path, ignore: str = "") -> int:
