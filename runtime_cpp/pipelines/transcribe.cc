@@ -36,6 +36,9 @@ constexpr int64_t kForever = std::numeric_limits<int64_t>::max() / 4;  // frames
 // Samples beyond a window that its first and last mel frames see.
 constexpr int64_t kMelContext = LogMel::kFftSize / 2;
 
+// Frames after a timestamp in which the word before it may still sound.
+constexpr int64_t kWordTail = 100;
+
 // Windows that move on by less than this (frames of 10 ms), one after the other, are stuck.
 constexpr int64_t kSmallAdvance = 100;
 constexpr int kMaxSmallAdvances = 3;
@@ -322,6 +325,12 @@ StepResult Transcriber::Impl::transcribe_window(FunctionRef<bool()> should_stop)
     const Segmentation split =
         split_by_timestamps(text.tokens, model_.timestamp_begin, (window_ + stride - 1) / stride);
     next = std::min(next, seek_ + split.advance * stride);
+    if (split.ends_with_single_timestamp && options_.speech_gate) {
+      // One timestamp at the end means that nothing is said after it. Where the signal contradicts, the model has
+      // stopped early: the rest is heard again instead of being skipped.
+      const int64_t end = split.segments.back().end * stride;
+      if (signal_has_speech(signal_.between(end + kWordTail, window_))) next = seek_ + end;
+    }
     segments = make_segments(text, split);
     if (options_.word_timestamps) {
       if (!align_words(segments, should_stop)) return StepResult::kCancelled;
@@ -396,7 +405,10 @@ void Transcriber::Impl::seek_by_words(std::vector<Segment>& segments, const Segm
   };
   const double start = seconds(seek_);
   const std::optional<double> end = last_word_end();
-  if (!split.ends_with_single_timestamp && end && *end > start) next = frames(*end);
+  // The last word is now and then aligned seconds late, over speech that belongs to the next window; the model's own
+  // timestamp, where `next` is so far, bounds it.
+  const bool cut_by_words = !split.ends_with_single_timestamp && end && *end > start;
+  if (cut_by_words) next = std::min(next, frames(*end));
 
   if (options_.hallucination_silence_threshold) {
     const double threshold = *options_.hallucination_silence_threshold;
@@ -406,9 +418,7 @@ void Transcriber::Impl::seek_by_words(std::vector<Segment>& segments, const Segm
     window.heard = seconds(window_);
     window.last_speech = last_speech_;
     if (audio_.finished()) window.recording_end = duration();
-    if (!split.ends_with_single_timestamp && end && *end > start) {
-      next = window.full_end - *end > threshold ? frames(*end) : seek_ + window_;
-    }
+    if (cut_by_words && window.full_end - *end <= threshold) next = seek_ + window_;
     const SilenceSkip skip =
         skip_silence(segments, window, threshold, options_.prepend_punctuations + options_.append_punctuations);
     segments.resize(skip.keep);

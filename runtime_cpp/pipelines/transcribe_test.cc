@@ -25,6 +25,17 @@ std::vector<float> noise(double seconds) {
   return samples;
 }
 
+// What the speech gate takes for speech: noise that changes its colour ten times a second.
+std::vector<float> babble(double seconds) {
+  std::vector<float> samples = noise(seconds);
+  float dull = 0.0f;
+  for (size_t i = 0; i < samples.size(); ++i) {
+    dull = 0.9f * dull + samples[i];
+    if ((i / (kRate / 10)) % 2 == 1) samples[i] = dull;
+  }
+  return samples;
+}
+
 class TranscribeTest : public ::testing::Test {
  protected:
   TranscribeTest() { options.speech_gate = false; }
@@ -122,6 +133,31 @@ TEST_F(TranscribeTest, SeeksToTheLastTimestampAndHearsTheRestAgain) {
   EXPECT_DOUBLE_EQ(segments[1].start, 20.0);
   EXPECT_DOUBLE_EQ(segments[1].end, 32.0);
   EXPECT_EQ(transcriber->info().windows, 2);
+}
+
+TEST_F(TranscribeTest, SpeechAfterTheLastTimestampIsHeardAgain) {
+  std::map<int, std::vector<int32_t>> windows = {{0, sentence(0.0, " one.", 10.0)}, {1, sentence(0.0, " two.", 20.0)}};
+  int window = -1;
+  decoder.speak = [&](std::span<const int32_t> history, std::span<float> logits) {
+    if (history.size() == text_begin(history)) ++window;
+    recite(windows[window])(history, logits);
+  };
+  options.speech_gate = true;
+  options.beam_size = 1;
+  const std::vector<Segment> segments = transcribe(babble(30.0));
+  ASSERT_EQ(segments.size(), 2u);
+  EXPECT_EQ(segments[1].seek, 1000);
+  EXPECT_DOUBLE_EQ(segments[1].end, 30.0);
+}
+
+TEST_F(TranscribeTest, NoiseAfterTheLastTimestampIsNot) {
+  decoder.speak = recite(sentence(0.0, " one.", 10.0));
+  options.speech_gate = true;
+  std::vector<float> samples = noise(30.0);
+  const std::vector<float> speech = babble(10.0);
+  std::copy(speech.begin(), speech.end(), samples.begin());
+  EXPECT_EQ(transcribe(samples).size(), 1u);
+  EXPECT_EQ(transcriber->info().windows, 1);
 }
 
 TEST_F(TranscribeTest, AudioInPiecesGivesTheSameAsAtOnce) {
@@ -366,6 +402,34 @@ TEST_F(TranscribeTest, WordTimesNeverRunBackwardsOrOutOfTheRecording) {
     }
   }
   EXPECT_GT(words, 4);
+}
+
+// The last word of the first window is said to end at `last_word` seconds; its timestamp says 20. Where the next
+// begins.
+class SeekByWordsTest : public TranscribeTest {
+ protected:
+  int64_t second_seek(double last_word) {
+    decoder.speak = [](std::span<const int32_t> history, std::span<float> logits) {
+      const bool aligning = std::find(history.begin(), history.end(), kNoTimestamps) != history.end();
+      const std::vector<int32_t> text = join({sentence(0.0, " ab cd", 20.0), {at(20.0)}, letters(" ef")});
+      recite(aligning ? letters(" ab cd") : text)(history, logits);
+    };
+    decoder.look = [last_word](std::span<const int32_t> history) {
+      const auto token = static_cast<double>(history.size() - text_begin(history));
+      return token < 3.0 ? 50.0 + 10.0 * token : 50.0 * last_word - 10.0 * (6.0 - token);
+    };
+    options.word_timestamps = true;
+    options.beam_size = 1;
+    return transcribe(noise(40.0)).at(1).seek;
+  }
+};
+
+TEST_F(SeekByWordsTest, TheNextWindowBeginsWhereTheLastWordEnds) {
+  EXPECT_NEAR(static_cast<double>(second_seek(18.0)), 1800.0, 15.0);
+}
+
+TEST_F(SeekByWordsTest, AWordAlignedLateSkipsNoSpeechAfterTheTimestamp) {
+  EXPECT_EQ(second_seek(24.0), 2000);
 }
 
 TEST_F(TranscribeTest, CancelEndsWithinOneToken) {
