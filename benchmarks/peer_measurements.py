@@ -14,7 +14,7 @@ from peer_engines import Peer
 from worker_process import NotOffered, WorkerError, WorkerProcess
 
 DISTURBED = 0.15  # cores taken by other processes
-# Threads of an engine may spin for a while after its last call; the next engine must not pay for that.
+# Further threads of an engine may spin for a while after its last call; the next engine must not pay for that.
 PAUSE_SECONDS = 0.25
 FEW, MANY = 1, 81  # tokens; the time between them is that of 80 decoder steps
 Reply = dict[str, Any]
@@ -98,7 +98,7 @@ def busy_seconds() -> float:
 
 
 def interleave(
-    engines: dict[str, WorkerProcess], task: Task, seconds: float, skipped: dict[str, str]
+    engines: dict[str, WorkerProcess], task: Task, seconds: float, threads: int, skipped: dict[str, str]
 ) -> dict[str, Runs]:
     """The task on every engine that offers it; `skipped` gets the reason of every engine that failed."""
     found: dict[str, Runs] = {name: Runs() for name in engines}
@@ -107,7 +107,7 @@ def interleave(
             runs = found[name]
             if index >= task.least and sum(runs.seconds) > seconds:
                 continue
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(PAUSE_SECONDS if threads > 1 else 0.0)
             busy, started = busy_seconds(), time.perf_counter()
             try:
                 repeats, reply = task.ask(engines[name])

@@ -147,7 +147,7 @@ def measure_speed(
         found = {}
         for task in speed_tasks(clips, report["options"], arguments.runs):
             started = time.perf_counter()
-            found[task.name] = interleave(engines, task, arguments.seconds, report["skipped"])
+            found[task.name] = interleave(engines, task, arguments.seconds, threads, report["skipped"])
             print(f"{threads} thread(s), {task.name}: {time.perf_counter() - started:.0f} s", file=sys.stderr)
     finally:
         for engine in engines.values():
@@ -222,7 +222,9 @@ def parse_arguments() -> argparse.Namespace:
         nargs="+",
         metavar="NAME",
         default=DEFAULT,
-        help=f"engines whose name starts so: {', '.join(peer.name for peer in PEERS)} (all but anyon-ort)",
+        help="an engine, or one of its rows: "
+        + ", ".join(p.name if p.name == p.name.split()[0] else f"'{p.name}'" for p in PEERS)
+        + " (default: all but anyon-ort)",
     )
     parser.add_argument("--model", default="tiny.en", help="tiny.en, base, or a checkpoint's folder")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
@@ -239,7 +241,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--anyon-python", default=sys.executable, help="interpreter that has anyon")
     parser.add_argument("--output", type=Path, help="report (default: peers-MODEL.json under --environment)")
     arguments = parser.parse_args()
-    arguments.peers = [p for p in PEERS if any(p.name.startswith(wanted) for wanted in arguments.peers)]
+    arguments.peers = [p for p in PEERS if {p.name, p.name.split()[0]} & set(arguments.peers)]
     if not arguments.peers:
         parser.error(f"--peers: no engine is called so; there are {', '.join(peer.name for peer in PEERS)}")
     return arguments
@@ -251,6 +253,7 @@ def main() -> None:
     root.mkdir(parents=True, exist_ok=True)
     plot_python = make_environment(root, "engines")
     model, checkpoint = find_checkpoint(root, arguments.model)
+    output = arguments.output or root / f"peers-{model}.json"
     report: dict[str, Any] = {
         "command": sys.argv,
         "date": time.strftime("%Y-%m-%d %H:%M"),
@@ -265,6 +268,7 @@ def main() -> None:
     print(", ".join(f"{key} {value}" for key, value in report["machine"].items()), f"load {os.getloadavg()[0]:.2f}")
     for threads in arguments.threads:
         measure_speed(ready, threads, clips, arguments, report)
+        output.write_text(json.dumps(report, ensure_ascii=False))  # what there is, should a later part fail
     print(peer_tables.NOTES)
     if arguments.memory_samples:
         measure_memory(ready, clips.get("30s") or next(iter(clips.values())), arguments, report)
@@ -277,7 +281,6 @@ def main() -> None:
     for name, reason in report["skipped"].items():
         print(f"skipped {name}: {reason}")
 
-    output = arguments.output or root / f"peers-{model}.json"
     output.write_text(json.dumps(report, indent=1, ensure_ascii=False))
     picture = output.with_suffix(".png")
     subprocess.run([plot_python, str(HERE / "plot_peers.py"), str(output), str(picture)], check=True)

@@ -32,6 +32,10 @@ class FasterWhisper:
             samples = decode_audio(audio) if isinstance(audio, str) else audio
             language, probability, _ = self.model.detect_language(samples)
             return {"language": language, "language_probability": float(probability)}
+        if "max_new_tokens" in arguments:
+            # CTranslate2 stops at half of prompt and limit together, or at the limit, whichever comes first.
+            wanted, prompt = arguments["max_new_tokens"], 4 if self.model.model.is_multilingual else 2
+            arguments["max_new_tokens"] = max(wanted, 2 * wanted - prompt)
         iterator, info = self.model.transcribe(audio, **arguments)
         segments = [
             {

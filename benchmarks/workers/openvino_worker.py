@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -35,7 +36,7 @@ class OpenVino:
 
             path = self.folder / "openvino_encoder_model.xml"
             self.encoder = openvino.Core().compile_model(str(path), "CPU", self.properties).create_infer_request()
-            n_mels = self.encoder.model_inputs[0].get_partial_shape()[1].get_length()
+            n_mels = json.loads((self.folder / "preprocessor_config.json").read_text())["feature_size"]
             self.features = openvino.Tensor(LogMel(n_mels)(audio))
         self.encoder.set_input_tensor(self.features)
         return timed(self.encoder.infer, repeats)
