@@ -113,8 +113,9 @@ void check_manifest(const nlohmann::json& manifest, const std::string& file) {
 
 }  // namespace
 
-Bundle::Bundle(std::string name, std::span<const std::byte> bytes, std::shared_ptr<const void> owner)
-    : name_(std::move(name)), owner_(std::move(owner)), bytes_(bytes) {
+Bundle::Bundle(std::string name, std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
+               const MappedFile* file)
+    : name_(std::move(name)), owner_(std::move(owner)), file_(file), bytes_(bytes) {
   const std::string_view text = header_text(bytes, name_);
   Header header = parse_header(text, name_, kMaxTensors, kMaxNameBytes);
 
@@ -161,7 +162,8 @@ Bundle::~Bundle() = default;
 std::shared_ptr<const Bundle> Bundle::open(const std::string& path) {
   auto file = std::make_shared<MappedFile>(path);
   const std::span<const std::byte> bytes = file->bytes();
-  return std::shared_ptr<const Bundle>(new Bundle(path, bytes, std::move(file)));
+  const MappedFile* mapped = file.get();
+  return std::shared_ptr<const Bundle>(new Bundle(path, bytes, std::move(file), mapped));
 }
 
 std::shared_ptr<const Bundle> Bundle::from_memory(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
@@ -189,7 +191,17 @@ const TensorView& Bundle::tensor(std::string_view name) const {
   return found->view;
 }
 
+void Bundle::check_not_cut() const {
+  if (file_ == nullptr) return;
+  const int64_t now = file_->size_now();
+  if (now >= 0 && now < file_bytes()) {
+    bad(name_, "was cut to " + bytes_text(now) + " while it was in use, it had " + std::to_string(file_bytes()) +
+                   " (make or download it again; replace a bundle by renaming, never in place)");
+  }
+}
+
 void Bundle::verify_data() const {
+  check_not_cut();
   const auto expected = manifest_->find("data_sha256");
   if (expected == manifest_->end() || !expected->is_string()) {
     bad(name_, "manifest: has no 'data_sha256' to compare the data with");

@@ -14,6 +14,8 @@
 
 namespace anyon {
 
+class MappedFile;
+
 struct BundleTensor {
   std::string name;
   TensorView view;     // data points into the bundle: read only, 64-byte aligned
@@ -55,6 +57,11 @@ class Bundle {
   // Throws Error(kBadBundle) when the bundle has no tensor of that name.
   const TensorView& tensor(std::string_view name) const;
 
+  // Throws Error(kBadBundle) when the file became shorter since it was opened, so that reading it would end the
+  // process. Asked before each session and each transcription; nothing guards against a file that is cut while one
+  // runs.
+  void check_not_cut() const;
+
   int64_t file_bytes() const { return static_cast<int64_t>(bytes_.size()); }
   int64_t data_bytes() const { return static_cast<int64_t>(data_.size()); }
   // Compares the data section with the manifest's data_sha256. Reads every byte, so it is not part of opening.
@@ -62,10 +69,12 @@ class Bundle {
   void verify_data() const;
 
  private:
-  Bundle(std::string name, std::span<const std::byte> bytes, std::shared_ptr<const void> owner);
+  Bundle(std::string name, std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
+         const MappedFile* file = nullptr);
 
   const std::string name_;
   const std::shared_ptr<const void> owner_;
+  const MappedFile* const file_;  // part of owner_; null for a bundle in memory
   std::span<const std::byte> bytes_;
   std::span<const std::byte> data_;
   std::string manifest_text_;

@@ -80,6 +80,26 @@ TEST(Bundle, OpensAFileAndNamesItInErrors) {
   }
 }
 
+TEST(Bundle, AFileThatIsCutWhileItIsMappedIsNoticed) {
+  const std::string path = (std::filesystem::temp_directory_path() / "anyon_cut_bundle_test.anyon").string();
+  const std::string file = two_tensors().file();
+  std::ofstream(path, std::ios::binary) << file;
+  const auto bundle = Bundle::open(path);
+  EXPECT_NO_THROW(bundle->check_not_cut());
+  std::filesystem::resize_file(path, file.size() - 8);
+  try {
+    bundle->check_not_cut();
+    FAIL() << "a cut file was not noticed";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.status(), Status::kBadBundle);
+    EXPECT_NE(std::string(error.what()).find("was cut to " + std::to_string(file.size() - 8) + " bytes"),
+              std::string::npos)
+        << error.what();
+  }
+  std::remove(path.c_str());
+  EXPECT_NO_THROW(two_tensors().open()->check_not_cut()) << "a bundle in memory has no file";
+}
+
 TEST(Bundle, VerifiesItsDataAgainstTheManifest) {
   const std::string file = two_tensors().file();
   EXPECT_NO_THROW(BundleWriter::open_bytes(file)->verify_data());

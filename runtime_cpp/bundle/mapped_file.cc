@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "core/status.h"
 
@@ -18,19 +19,20 @@ namespace {
   throw Error(Status::kIoError, path + ": " + problem);
 }
 
-// Closes the descriptor on every way out; the mapping stays.
+// Closes the descriptor on every way out by which it is not released.
 struct Descriptor {
   int fd;
   ~Descriptor() {
     if (fd >= 0) ::close(fd);
   }
+  int release() { return std::exchange(fd, -1); }
 };
 
 }  // namespace
 
 MappedFile::MappedFile(const std::string& path) {
   if (path.find('\0') != std::string::npos) fail(path.c_str(), "a path cannot contain a zero byte");
-  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (file.fd < 0) {
     if (errno == ENOENT) fail(path, "no such file");
     fail(path, std::string("cannot be opened: ") + std::strerror(errno));
@@ -46,10 +48,17 @@ MappedFile::MappedFile(const std::string& path) {
   data_ = static_cast<const std::byte*>(mapped);
   // Starts the disk before the first kernel waits for it; a hint only, so its result does not matter.
   ::madvise(mapped, size_, MADV_WILLNEED);
+  descriptor_ = file.release();
 }
 
 MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+int64_t MappedFile::size_now() const {
+  struct stat info {};
+  return descriptor_ >= 0 && ::fstat(descriptor_, &info) == 0 ? static_cast<int64_t>(info.st_size) : -1;
 }
 
 }  // namespace anyon

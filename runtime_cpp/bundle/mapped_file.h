@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 
@@ -16,10 +17,15 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   // Page-aligned; empty for an empty file. Another process that truncates the file takes pages away from under the
-  // reader, so writers must replace a bundle by renaming, never in place.
+  // reader, and the system ends a process that reads them (SIGBUS): writers must replace a bundle by renaming, never in
+  // place.
   std::span<const std::byte> bytes() const { return {data_, size_}; }
 
+  // Bytes that the file has now; -1 when the system does not say.
+  int64_t size_now() const;
+
  private:
+  int descriptor_ = -1;
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
 };

@@ -16,12 +16,25 @@ inline constexpr double kLeastChange = 1.75;
 inline constexpr double kDoubtfulNoSpeech = 0.6;
 inline constexpr double kDoubtfulLogprob = -0.65;
 
+// Clear speech (156 recordings in seven languages) reaches a change of 5.2 dB and a modulation of 7.4 dB within a
+// window; music mostly stays below one of them, and so does speech in heavy noise. Text for such a signal is not
+// believed when it is also less likely than this: it failed at every temperature, and openai-whisper would return it.
+// Text for speech in white noise, 5 and 0 dB (11 recordings), was never less likely than -0.96; text for music had
+// -1.08 to -1.89.
+inline constexpr double kClearChange = 5.0;
+inline constexpr double kClearModulation = 7.3;
+inline constexpr double kUnlikelyLogprob = -1.0;
+
 inline bool signal_has_speech(const SignalEvidence& evidence) {
   return evidence.change >= kLeastChange;
 }
 
 inline bool model_doubts_speech(double no_speech_prob, double avg_logprob) {
   return no_speech_prob > kDoubtfulNoSpeech && avg_logprob < kDoubtfulLogprob;
+}
+
+inline bool text_is_unfounded(const SignalEvidence& evidence, double avg_logprob) {
+  return avg_logprob < kUnlikelyLogprob && (evidence.change < kClearChange || evidence.modulation < kClearModulation);
 }
 
 }  // namespace anyon

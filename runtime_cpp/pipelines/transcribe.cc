@@ -291,9 +291,11 @@ StepResult Transcriber::Impl::step(FunctionRef<bool()> should_stop) {
 StepResult Transcriber::Impl::transcribe_window(FunctionRef<bool()> should_stop) {
   if (should_stop()) return StepResult::kCancelled;
   encode(seek_, window_);
+  SignalEvidence evidence;
   if (options_.speech_gate) {
     signal_.hear(mel_.data(), model_.chunk_frames(), window_);
-    if (!signal_has_speech(signal_.between(0, window_))) {
+    evidence = signal_.between(0, window_);
+    if (!signal_has_speech(evidence)) {
       ++counters_.windows;
       ++counters_.gated;
       first_window_ = false;
@@ -312,8 +314,10 @@ StepResult Transcriber::Impl::transcribe_window(FunctionRef<bool()> should_stop)
   }
   if (text.cancelled) return StepResult::kCancelled;
 
-  // The model itself takes the window for silence, and its text is not likely enough to contradict that.
-  const bool doubtful = options_.speech_gate && model_doubts_speech(text.no_speech_prob, text.avg_logprob);
+  // The model itself takes the window for silence, or the signal is hardly speech, and the text is not likely enough to
+  // contradict that.
+  const bool doubtful = options_.speech_gate && (model_doubts_speech(text.no_speech_prob, text.avg_logprob) ||
+                                                 text_is_unfounded(evidence, text.avg_logprob));
   if (doubtful) ++counters_.gated;
   const bool silent =
       doubtful || (options_.no_speech_threshold && text.no_speech_prob > *options_.no_speech_threshold &&

@@ -282,6 +282,7 @@ Placement NativeSession::placement() const {
 
 std::unique_ptr<Session> make_native_session(std::shared_ptr<const Bundle> bundle, const std::string& program,
                                              std::shared_ptr<ThreadPool> pool, Isa isa) {
+  if (bundle) bundle->check_not_cut();
   return std::make_unique<NativeSession>(std::move(bundle), program, std::move(pool), isa);
 }
 

@@ -12,7 +12,12 @@ from anyon.errors import BundleError, translated
 
 
 class Bundle:
-    """One `.anyon` file, validated and mapped by the runtime; immutable, shared by any number of threads."""
+    """One `.anyon` file, validated and mapped by the runtime; immutable, shared by any number of threads.
+
+    The file must stay as it is while a model uses it: replace it by renaming another over it, or delete it, but never
+    write into it. One that was cut is refused before each session and each transcription (BundleError); one that is
+    cut while a transcription reads it ends the process (SIGBUS).
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Opens a bundle. Raises BundleError when it is damaged, of another version, or no bundle at all."""

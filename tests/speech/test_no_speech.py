@@ -13,9 +13,10 @@ ROOT = speech_data.data_root()
 FILES = speech_data.no_speech_files(ROOT) if ROOT else []
 
 
+@pytest.mark.parametrize("model", ["tiny_en", "base"])
 @pytest.mark.parametrize("recording", FILES, ids=[path.name for path in FILES])
-def test_nothing_is_written_for(recording: Path, tiny_en: Any) -> None:
-    transcript = tiny_en.transcribe(recording)
+def test_nothing_is_written_for(recording: Path, model: str, request: pytest.FixtureRequest) -> None:
+    transcript = request.getfixturevalue(model).transcribe(recording)
     assert transcript.text == ""
     assert transcript.segments == []
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hub_server import COMMIT, Hub, serving
 
@@ -343,6 +344,15 @@ def test_a_cut_bundle_is_named(tiny_en: Any, tmp_path: Path) -> None:
         path.write_bytes(file.read(10_000_000))
     with pytest.raises(anyon.BundleError, match=r"cut\.anyon"):
         anyon.load(path)
+
+
+def test_a_bundle_that_is_cut_while_it_is_in_use_is_named(tiny_en: Any, tmp_path: Path) -> None:
+    path = tmp_path / "mine.anyon"
+    shutil.copy(tiny_en.info["bundle"], path)
+    model = anyon.load(path, threads=1)
+    os.truncate(path, 10_000_000)
+    with pytest.raises(anyon.BundleError, match=r"mine\.anyon: was cut to 10000000 bytes while it was in use"):
+        model.transcribe(np.zeros(16000, np.float32), sampling_rate=16000)
 
 
 def test_a_family_nobody_knows_is_named(tiny_en: Any, monkeypatch: pytest.MonkeyPatch) -> None:

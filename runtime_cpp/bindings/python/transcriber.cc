@@ -125,6 +125,7 @@ void bind_transcriber(py::module_& module) {
   py::class_<Transcriber>(module, "Transcriber", "One transcription: push audio, finish, and step until None.")
       .def(py::init([](const std::shared_ptr<WhisperModel>& model, Session& encoder, Session& decoder, ThreadPool& pool,
                        const py::dict& options) {
+             model->bundle->check_not_cut();
              return std::make_unique<Transcriber>(model->info, model->tokenizer, encoder, decoder, pool,
                                                   transcribe_options(options));
            }),
