@@ -29,23 +29,27 @@ int64_t round_up(int64_t value, int64_t step) {
   return ceil_div(value, step) * step;
 }
 
-// One quantised row: its bytes, the sums of its groups and its scale, each from a cache line of its own.
+// One quantised row: its bytes in one or two parts, the sums of its groups, its scale and its shift.
 struct RowLayout {
-  RowLayout(int64_t k, int64_t group)
-      : groups(ceil_div(k, group)), stride(round_up(std::max<int64_t>(groups * group, 1), 64)) {
-    bytes = stride + round_up(groups * 4, 64) + 64;
-  }
+  explicit RowLayout(int64_t k, int64_t group, int input_bits)
+      : parts(input_bits / 8),
+        groups(ceil_div(k, group)),
+        stride(round_up(std::max<int64_t>(groups * group, 1), 64)),
+        bytes(stride * parts + round_up(groups * 4, 64) + 64) {}
+  int parts;
   int64_t groups, stride, bytes;
 };
 
 struct Scratch {
   Scratch(std::byte* memory, int64_t rows, const RowLayout& layout)
       : q(reinterpret_cast<int8_t*>(memory)),
-        sums(reinterpret_cast<int32_t*>(memory + rows * layout.stride)),
-        scale(reinterpret_cast<float*>(sums + rows * layout.groups)) {}
+        sums(reinterpret_cast<int32_t*>(memory + rows * layout.parts * layout.stride)),
+        scale(reinterpret_cast<float*>(sums + rows * layout.groups)),
+        shift(scale + rows) {}
   int8_t* q;
   int32_t* sums;
   float* scale;
+  float* shift;
 };
 
 }  // namespace
@@ -54,20 +58,23 @@ std::span<const KernelRow<linear_i4_kernel>> linear_i4_kernels() {
   return kRows;
 }
 
-int64_t linear_i4_workspace_bytes(int64_t m, int64_t k, int64_t group, int threads) {
-  return QuantizedWork(m, RowLayout(k, group).bytes, threads).workspace_bytes();
+int64_t linear_i4_workspace_bytes(int64_t m, int64_t k, int64_t group, int input_bits, int threads) {
+  return QuantizedWork(m, RowLayout(k, group, input_bits).bytes, threads).workspace_bytes();
 }
 
 void linear_i4(Isa isa, const LinearI4Args& args, void* workspace, ThreadPool& pool) {
   const LinearI4Kernels kernels = kernel_for(linear_i4_kernels(), isa, "linear_i4")();
   if (args.m <= 0 || args.n <= 0) return;
-  const RowLayout layout(args.k, args.group);
+  const RowLayout layout(args.k, args.group, args.input_bits);
   const QuantizedWork work(args.m, layout.bytes, pool.size());
   const auto quantize = [&](int64_t first, int64_t count, std::byte* memory) {
     const Scratch scratch(memory, work.rows(), layout);
     for (int64_t r = 0; r < count; ++r) {
-      scratch.scale[r] = kernels.quantize(args.x + (first + r) * args.x_stride, args.k, args.group, layout.groups,
-                                          scratch.q + r * layout.stride, scratch.sums + r * layout.groups);
+      const float* row = args.x + (first + r) * args.x_stride;
+      scratch.scale[r] = kernels.quantize(row, args.k, args.group, layout.groups, layout.parts,
+                                          scratch.q + r * layout.parts * layout.stride, layout.stride,
+                                          scratch.sums + r * layout.groups);
+      if (args.mean != nullptr) scratch.shift[r] = kernels.dot(row, args.mean, args.k);
     }
   };
   const auto multiply = [&](int64_t first, int64_t count, std::byte* memory, int64_t panel, int64_t panels) {
@@ -76,7 +83,9 @@ void linear_i4(Isa isa, const LinearI4Args& args, void* workspace, ThreadPool& p
     LinearI4Block block;
     block.x = scratch.q;
     block.x_stride = layout.stride;
+    block.parts = layout.parts;
     block.x_scale = scratch.scale;
+    block.x_shift = args.mean == nullptr ? nullptr : scratch.shift;
     block.x_sums = scratch.sums;
     block.rows = count;
     block.weight = args.weight + panel16x8_bytes(column, args.k, args.group);

@@ -18,34 +18,46 @@ inline constexpr int kStripRowsI4 = 6;
 inline constexpr int kStripRowsI4 = 2;
 #endif
 
-inline float quantize_i4(const float* x, int64_t count, int64_t group, int64_t groups, int8_t* q, int32_t* sums) {
+inline float quantize_i4(const float* x, int64_t count, int64_t group, int64_t groups, int parts, int8_t* q,
+                         int64_t stride, int32_t* sums) {
   const Range extent = range(x, count);
-  const float scale = symmetric_scale(larger(-extent.low, extent.high));
-  const Vec inverse = set1(scale > 0.0f ? 1.0f / scale : 0.0f), limit = set1(127.0f);
-  const auto rounded = [&](Vec value) {
-    const Vec scaled = mul(value, inverse);
-    // A range without a scale (next to nothing, infinite, NaN) must give zeros.
-    return scale > 0.0f ? max(min(scaled, limit), sub(zero(), limit)) : zero();
-  };
-  auto* bytes = reinterpret_cast<uint8_t*>(q);
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) store_bytes(bytes + i, rounded(load(x + i)));
-  if (i < count) {
-    uint8_t lanes[kLanes];
-    store_bytes(lanes, rounded(load_partial(x + i, count - i)));
-    for (int64_t j = 0; i + j < count; ++j) bytes[i + j] = lanes[j];
+  // 32639 = 127 * 257: the largest whose rest by 256 still leaves [-128, 127].
+  const float steps = parts == 1 ? 127.0f : 32639.0f;
+  const float scale = symmetric_scale(larger(-extent.low, extent.high)) * (127.0f / steps);
+  // A range without a scale (next to nothing, infinite, NaN) must give zeros.
+  const bool none = !(scale > 0.0f);
+  const Vec inverse = set1(none ? 0.0f : 1.0f / scale), limit = set1(steps);
+  auto* high = reinterpret_cast<uint8_t*>(q);
+  uint8_t* low = high + stride;
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const int64_t left = count - i;
+    const Vec value = left >= kLanes ? load(x + i) : load_partial(x + i, left);
+    const Vec whole = none ? zero() : rounded(max(min(mul(value, inverse), limit), sub(zero(), limit)));
+    const Vec upper = parts == 1 ? whole : rounded(mul(whole, set1(1.0f / 256.0f)));
+    const Vec lower = fnma(upper, set1(256.0f), whole);
+    uint8_t lanes[2][kLanes];
+    store_bytes(left >= kLanes ? high + i : lanes[0], upper);
+    if (parts == 2) store_bytes(left >= kLanes ? low + i : lanes[1], lower);
+    for (int64_t j = 0; j < left && left < kLanes; ++j) {
+      high[i + j] = lanes[0][j];
+      if (parts == 2) low[i + j] = lanes[1][j];
+    }
   }
-  for (i = count; i < groups * group; ++i) q[i] = 0;
+  for (int part = 0; part < parts; ++part) {
+    for (int64_t i = count; i < groups * group; ++i) q[part * stride + i] = 0;
+  }
   for (int64_t g = 0; g < groups; ++g) {
-    int32_t sum = 0;
-    for (int64_t j = 0; j < group; ++j) sum += q[g * group + j];
-    sums[g] = sum;
+    int32_t sum[2] = {0, 0};
+    for (int part = 0; part < parts; ++part) {
+      for (int64_t j = 0; j < group; ++j) sum[part] += q[part * stride + g * group + j];
+    }
+    sums[g] = parts == 1 ? sum[0] : sum[0] * 256 + sum[1];
   }
   return scale;
 }
 
-// totals (kRows, 16) = sum over groups of scale * (q - zero) . x for one panel.
-template <int kRows>
+// totals (kRows, 16) = sum over groups of scale * (q - zero) . x for one panel; kRows rows of kParts rows of bytes.
+template <int kRows, int kParts>
 void dot_groups(const LinearI4Block& block, const int8_t* x, const int32_t* x_sums, const uint8_t* weight,
                 const float* scale, const uint8_t* zero_points, float* totals) {
   Vec total[kRows][kPanelVectorsI4];
@@ -56,9 +68,9 @@ void dot_groups(const LinearI4Block& block, const int8_t* x, const int32_t* x_su
   }
   for (int64_t g = 0; g < block.groups; ++g) {
     // Even and odd octets in sums of their own, so that no product waits for the one before.
-    Sum sum[2][kRows][kPanelVectorsI4];
+    Sum sum[2][kRows * kParts][kPanelVectorsI4];
 #pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
+    for (int r = 0; r < kRows * kParts; ++r) {
 #pragma GCC unroll 16
       for (int c = 0; c < kPanelVectorsI4; ++c) sum[0][r][c] = sum[1][r][c] = zero_sum();
     }
@@ -68,7 +80,7 @@ void dot_groups(const LinearI4Block& block, const int8_t* x, const int32_t* x_su
         Halves low, high;
         load_halves(weight + i * (kPanelWidthI4 / 2) + c * (kLanes * 4), &low, &high);
 #pragma GCC unroll 16
-        for (int r = 0; r < kRows; ++r) {
+        for (int r = 0; r < kRows * kParts; ++r) {
           sum[0][r][c] = dot4(sum[0][r][c], low, broadcast4_signed(x + r * block.x_stride + i));
           sum[1][r][c] = dot4(sum[1][r][c], high, broadcast4_signed(x + r * block.x_stride + i + 4));
         }
@@ -80,7 +92,11 @@ void dot_groups(const LinearI4Block& block, const int8_t* x, const int32_t* x_su
       const Sum zeros = load_bytes(zero_points + c * kLanes);
 #pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) {
-        const Sum products = minus_product(add(sum[0][r][c], sum[1][r][c]), x_sums[r * block.groups + g], zeros);
+        Sum products = add(sum[0][r * kParts][c], sum[1][r * kParts][c]);
+        if constexpr (kParts == 2) {
+          products = minus_product(add(sum[0][r * kParts + 1][c], sum[1][r * kParts + 1][c]), -256, products);
+        }
+        products = minus_product(products, x_sums[r * block.groups + g], zeros);
         total[r][c] = fma(to_float(products), group_scale, total[r][c]);
       }
     }
@@ -102,12 +118,12 @@ void finish_i4(const LinearI4Block& block, const float* totals, int64_t row, int
                int64_t width) {
   const bool has_bias = block.bias != nullptr, has_residual = block.residual != nullptr;
   for (int64_t r = row; r < row + rows; ++r) {
-    const Vec x_scale = set1(block.x_scale[r]);
+    const Vec x_scale = set1(block.x_scale[r]), shift = set1(block.x_shift == nullptr ? 0.0f : block.x_shift[r]);
     for (int64_t i = 0; i < width; i += kLanes) {
       const int64_t count = smaller<int64_t>(kLanes, width - i);
       const auto read = [&](const float* p) { return count == kLanes ? load(p) : load_partial(p, count); };
-      Vec value =
-          fma(load(totals + (r - row) * kPanelWidthI4 + i), x_scale, has_bias ? read(block.bias + begin + i) : zero());
+      Vec value = fma(load(totals + (r - row) * kPanelWidthI4 + i), x_scale,
+                      has_bias ? add(read(block.bias + begin + i), shift) : shift);
       value = activate<kActivation>(value);
       if (has_residual) value = add(value, read(block.residual + r * block.residual_stride + begin + i));
       store_partial_or_all(block.y + r * block.y_stride + begin + i, value, count);
@@ -140,11 +156,14 @@ inline void multiply_i4(const LinearI4Block& block) {
     const uint8_t* zero_points = block.zero + panel * block.groups * kPanelWidthI4;
     const int64_t width = smaller<int64_t>(kPanelWidthI4, block.n - begin);
     for (int64_t row = 0; row < block.rows;) {
-      const bool strip = block.rows - row >= kStripRowsI4;
-      const int64_t rows = strip ? kStripRowsI4 : 1;
-      (strip ? dot_groups<kStripRowsI4> : dot_groups<1>)(block, block.x + row * block.x_stride,
-                                                         block.x_sums + row * block.groups, weight, scale, zero_points,
-                                                         totals);
+      constexpr int kWideRows = kStripRowsI4 >= 2 ? kStripRowsI4 / 2 : 1;
+      const bool wide_inputs = block.parts == 2;
+      const int64_t most = wide_inputs ? kWideRows : kStripRowsI4;
+      const int64_t rows = block.rows - row >= most ? most : 1;
+      const auto kernel = wide_inputs ? (rows == kWideRows ? dot_groups<kWideRows, 2> : dot_groups<1, 2>)
+                                      : (rows == kStripRowsI4 ? dot_groups<kStripRowsI4, 1> : dot_groups<1, 1>);
+      kernel(block, block.x + row * block.parts * block.x_stride, block.x_sums + row * block.groups, weight, scale,
+             zero_points, totals);
       finish_i4(block, totals, row, rows, begin, width);
       row += rows;
     }
@@ -156,7 +175,7 @@ inline void multiply_i4(const LinearI4Block& block) {
 namespace anyon {
 
 LinearI4Kernels ANYON_KERNEL_NAME(linear_i4_panel16x8)() {
-  return {ANYON_SIMD::quantize_i4, ANYON_SIMD::multiply_i4};
+  return {ANYON_SIMD::quantize_i4, ANYON_SIMD::dot, ANYON_SIMD::multiply_i4};
 }
 
 }  // namespace anyon

@@ -14,12 +14,14 @@ using testing::Random;
 struct Product {
   int64_t m, n, k, group, x_stride, y_stride, residual_stride;
   Activation activation;
-  std::vector<float> x, scale, bias, residual, y;
+  int input_bits;
+  std::vector<float> x, scale, mean, bias, residual, y;
   std::vector<uint8_t> q, packed, zero;
 
   Product(Random& random, int64_t m_, int64_t n_, int64_t k_) : m(m_), n(n_), k(k_) {
     group = random.one_of({32, 64, 128});
     activation = static_cast<Activation>(random.between(0, 4));
+    input_bits = random.coin() ? 8 : 16;
     x_stride = k + random.between(0, 3);
     y_stride = n + random.between(1, 5);
     residual_stride = n + random.between(0, 5);
@@ -32,6 +34,7 @@ struct Product {
     scale = random.floats(scales, 0.001f, 0.02f);
     zero.resize(static_cast<size_t>(scales));
     for (uint8_t& value : zero) value = static_cast<uint8_t>(random.between(0, 15));
+    if (random.coin()) mean = random.floats(k, -0.1f, 0.1f);
     if (random.coin()) bias = random.floats(n);
     if (random.coin()) residual = random.floats(m * residual_stride);
     y.assign(static_cast<size_t>(m * y_stride), kCanary);
@@ -45,6 +48,8 @@ struct Product {
     a.scale = scale.data();
     a.zero = zero.data();
     a.group = group;
+    a.mean = mean.empty() ? nullptr : mean.data();
+    a.input_bits = input_bits;
     a.bias = bias.empty() ? nullptr : bias.data();
     a.residual = residual.empty() ? nullptr : residual.data();
     a.residual_stride = residual_stride;
@@ -58,13 +63,14 @@ struct Product {
   }
 
   void run(Isa isa, const LinearI4Args& a, ThreadPool& pool) {
-    const Arena workspace(linear_i4_workspace_bytes(a.m, k, group, pool.size()));
+    const Arena workspace(linear_i4_workspace_bytes(a.m, k, group, input_bits, pool.size()));
     linear_i4(isa, a, workspace.data(), pool);
   }
 
   std::string describe() const {
     return "m " + std::to_string(m) + " n " + std::to_string(n) + " k " + std::to_string(k) + " group " +
-           std::to_string(group) + " activation " + std::to_string(static_cast<int>(activation));
+           std::to_string(group) + " activation " + std::to_string(static_cast<int>(activation)) + " input bits " +
+           std::to_string(input_bits);
   }
 };
 
@@ -86,8 +92,9 @@ TEST(LinearI4, EveryKernelAgreesWithTheReference) {
           ASSERT_EQ(product.y[j], kCanary) << "wrote past the end of a row at " << j;
           continue;
         }
-        // An input half way between two steps (of at most 1 / 127) may be rounded either way: up to two in a row, each
-        // times a weight of at most 15 scales of 0.02, stretched by no activation more than 1.13.
+        // An input half way between two steps (of at most 1 / 127, in 16 bits 257 times less, but there any number may
+        // be) may be rounded either way: up to two in a row, each times a weight of at most 15 scales of 0.02,
+        // stretched by no activation more than 1.13.
         const double bound = 2 * 1.13 * 15 * 0.02 / 127 + 1e-5 * std::max(1.0, std::fabs(double{expected.y[j]}));
         ASSERT_NEAR(product.y[j], expected.y[j], bound) << "at " << j;
       }
@@ -130,6 +137,7 @@ TEST(LinearI4, InputsWithoutARangeGiveTheBias) {
       Product product(random, 2, 20, 50);
       product.activation = Activation::kNone;
       product.residual.clear();
+      product.mean.clear();
       product.bias.assign(20, 0.75f);
       std::fill(product.x.begin(), product.x.end(), value);
       product.run(row.isa, product.args(), pool);
@@ -142,9 +150,9 @@ TEST(EmbeddingI4, GivesTheRowsOfThePackedTable) {
   Random random(5);
   Product table(random, 1, 37, 90);
   const std::vector<int64_t> ids = {0, 36, 15, 16, 36};
+  const EmbeddingI4Table stored = {table.packed.data(), table.scale.data(), table.zero.data(), nullptr, table.group};
   std::vector<float> y(ids.size() * 90);
-  embedding_i4(ids.data(), 5, {table.packed.data(), table.scale.data(), table.zero.data(), table.group}, 37, 90,
-               y.data());
+  embedding_i4(ids.data(), 5, stored, 37, 90, y.data());
   const int64_t groups = (90 + table.group - 1) / table.group;
   for (size_t i = 0; i < ids.size(); ++i) {
     for (int64_t j = 0; j < 90; ++j) {
@@ -154,9 +162,7 @@ TEST(EmbeddingI4, GivesTheRowsOfThePackedTable) {
     }
   }
   const int64_t outside = -1;
-  EXPECT_THROW(embedding_i4(&outside, 1, {table.packed.data(), table.scale.data(), table.zero.data(), table.group}, 37,
-                            90, y.data()),
-               Error);
+  EXPECT_THROW(embedding_i4(&outside, 1, stored, 37, 90, y.data()), Error);
 }
 
 }  // namespace

@@ -14,9 +14,11 @@ void linear_i4(const LinearI4Args& args) {
     const float* from = args.x + row * args.x_stride;
     double largest = 0.0;
     for (int64_t j = 0; j < args.k; ++j) largest = std::fmax(largest, std::fabs(double{from[j]}));
-    const double step = largest / 127.0;
+    const double step = largest / (args.input_bits == 8 ? 127.0 : 32639.0);
+    double shift = 0.0;
     for (int64_t j = 0; j < args.k; ++j) {
       x[static_cast<size_t>(j)] = step > 0.0 ? step * std::nearbyint(from[j] / step) : 0.0;
+      if (args.mean != nullptr) shift += double{from[j]} * args.mean[j];
     }
     for (int64_t column = 0; column < args.n; ++column) {
       const int64_t panel = column / 16, lane = column % 16;
@@ -27,6 +29,7 @@ void linear_i4(const LinearI4Args& args) {
         const int64_t g = (panel * groups + j / args.group) * 16 + lane;
         sum += x[static_cast<size_t>(j)] * double{args.scale[g]} * (q - args.zero[g]);
       }
+      sum += shift;
       if (args.bias != nullptr) sum += args.bias[column];
       sum = activate(args.activation, sum);
       if (args.residual != nullptr) sum += args.residual[row * args.residual_stride + column];

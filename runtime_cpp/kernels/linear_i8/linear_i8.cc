@@ -24,27 +24,32 @@ int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-// A multiple of a cache line, so that threads never share one; room for the row's scale and zero behind it.
+// A multiple of a cache line, so that threads never share one.
 int64_t row_stride(int64_t k) {
   return ceil_div(std::max<int64_t>(k, 1), 64) * 64;
 }
-int64_t row_bytes(int64_t k) {
-  return row_stride(k) + 64;
+// With room for the row's scale, zero and shift behind it.
+int64_t row_bytes(int64_t k, int input_bits) {
+  return row_stride(k) * (input_bits / 8) + 64;
 }
 
 // Scratch for `rows` quantised rows.
 struct Scratch {
-  Scratch(std::byte* memory, int64_t rows, int64_t k)
-      : stride(row_stride(k)),
+  Scratch(std::byte* memory, int64_t rows, const LinearI8Args& args)
+      : parts(args.input_bits / 8),
+        stride(row_stride(args.k)),
         q(reinterpret_cast<uint8_t*>(memory)),
-        scale(reinterpret_cast<float*>(memory + rows * stride)),
-        zero(reinterpret_cast<int32_t*>(scale + rows)) {}
+        scale(reinterpret_cast<float*>(memory + rows * parts * stride)),
+        shift(args.mean == nullptr ? nullptr : scale + rows),
+        zero(reinterpret_cast<int32_t*>(scale + 2 * rows)) {}
 
-  QuantizedRows view() const { return {q, stride, scale, zero}; }
+  QuantizedRows view() const { return {q, stride, scale, zero, shift, parts}; }
 
+  int parts;
   int64_t stride;
   uint8_t* q;
   float* scale;
+  float* shift;
   int32_t* zero;
 };
 
@@ -73,8 +78,8 @@ std::span<const KernelRow<linear_i8_kernel>> linear_i8_kernels() {
   return kRows;
 }
 
-int64_t linear_i8_workspace_bytes(int64_t m, int64_t k, int threads) {
-  return QuantizedWork(m, row_bytes(k), threads).workspace_bytes();
+int64_t linear_i8_workspace_bytes(int64_t m, int64_t k, int input_bits, int threads) {
+  return QuantizedWork(m, row_bytes(k, input_bits), threads).workspace_bytes();
 }
 
 void linear_i8(Isa isa, const LinearI8Args& args, void* workspace, ThreadPool& pool) {
@@ -86,20 +91,26 @@ void linear_i8(Isa isa, const LinearI8Args& args, FunctionRef<const float*(int64
                ThreadPool& pool) {
   const LinearI8Kernels kernels = kernel_for(linear_i8_kernels(), isa, "linear_i8")();
   if (args.m <= 0 || args.n <= 0) return;
-  const QuantizedWork work(args.m, row_bytes(args.k), pool.size());
+  const QuantizedWork work(args.m, row_bytes(args.k, args.input_bits), pool.size());
   const auto quantize = [&](int64_t first, int64_t count, std::byte* memory) {
-    const Scratch scratch(memory, work.rows(), args.k);
+    const Scratch scratch(memory, work.rows(), args);
     for (int64_t r = 0; r < count; ++r) {
       const float* row = x_row(first + r);
-      const InputScale input = kernels.input_scale(kernels.range(row, args.k));
-      kernels.quantize(row, args.k, input, scratch.q + r * scratch.stride);
+      const InputScale input = kernels.input_scale(kernels.range(row, args.k), scratch.parts);
+      uint8_t* q = scratch.q + r * scratch.parts * scratch.stride;
+      if (scratch.parts == 1) {
+        kernels.quantize(row, args.k, input, q);
+      } else {
+        kernels.quantize16(row, args.k, input, q, q + scratch.stride);
+      }
+      if (scratch.shift != nullptr) scratch.shift[r] = kernels.dot(row, args.mean, args.k);
       scratch.scale[r] = input.scale;
       scratch.zero[r] = input.zero;
     }
   };
   const auto multiply = [&](int64_t first, int64_t count, std::byte* memory, int64_t panel, int64_t panels) {
     const int64_t column = panel * kPanel;
-    kernels.multiply(block_of(args, Scratch(memory, work.rows(), args.k).view(), first, count, column,
+    kernels.multiply(block_of(args, Scratch(memory, work.rows(), args).view(), first, count, column,
                               std::min(panels * kPanel, args.n - column)));
   };
   work.run(ceil_div(args.n, kPanel), panel16x4_bytes(args.n, args.k), workspace, pool, quantize, multiply);

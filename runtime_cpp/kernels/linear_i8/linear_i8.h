@@ -1,5 +1,5 @@
-// linear_i8: y = act(x W^T + bias) + residual with W in 8 bits per output and x quantised to 8 bits per row on the way.
-// Sums are exact integers; the only losses are the two roundings to 8 bits.
+// linear_i8: y = act(x W^T + bias) + residual with W in 8 bits per output and x quantised to 8 or 16 bits per row on
+// the way. Sums are exact integers; the only losses are the two roundings.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +28,7 @@ struct LinearI8Args {
   const int8_t* weight = nullptr;   // panel16x4, 64-byte aligned for speed
   const float* scale = nullptr;     // (n): weight (i, j) stands for scale[i] * q
   const int32_t* sum = nullptr;     // (n): sum of q over k
+  const float* mean = nullptr;      // (k), added to every row of W, or null
   const float* bias = nullptr;      // (n), or null
   const float* residual = nullptr;  // (m, n), rows residual_stride apart, or null; may be y itself
   int64_t residual_stride = 0;
@@ -35,6 +36,8 @@ struct LinearI8Args {
   int64_t y_stride = 0;
   int64_t m = 0, n = 0, k = 0;  // any of them may be 0; k up to kLinearI8MaxDepth
   Activation activation = Activation::kNone;
+  // 16: two products for each weight, which costs nothing where few rows wait for the weights to arrive.
+  int input_bits = 8;
 };
 
 // Each row of x becomes q = round(x / s) + z with s = (max - min) / 255 over the row and 0, so that 0 stays exact.
@@ -44,15 +47,19 @@ void linear_i8(Isa isa, const LinearI8Args& args, void* workspace, ThreadPool& p
 // The same with row r of x at x_row(r), wherever that is; args.x is not used.
 void linear_i8(Isa isa, const LinearI8Args& args, FunctionRef<const float*(int64_t row)> x_row, void* workspace,
                ThreadPool& pool);
-int64_t linear_i8_workspace_bytes(int64_t m, int64_t k, int threads);
+int64_t linear_i8_workspace_bytes(int64_t m, int64_t k, int input_bits, int threads);
 
-// A matrix of quantised rows: value (r, j) stands for scale[r] * (q - zero[r]), j < k. Rows are padded to whole groups
-// of 4; what lies in the padding does not matter, since weights are zero there.
+// A matrix of quantised rows: value (r, j) stands for scale[r] * (q - zero[r]), j < k. In 16 bits it stands for
+// scale[r] * (256 * (high - zero[r]) + low), the bytes `low` in a row of their own behind the row of `high`; on ISAs
+// with signed inputs both are 128 less. Rows are padded to whole groups of 4; what lies in the padding does not matter,
+// since weights are zero there.
 struct QuantizedRows {
   const uint8_t* q = nullptr;
   int64_t stride = 0;  // bytes between rows
   const float* scale = nullptr;
   const int32_t* zero = nullptr;
+  const float* shift = nullptr;  // by row: added to every product, or null
+  int parts = 1;                 // rows of bytes for each row: 2 in 16 bits
 };
 
 // What one kernel call computes: `rows` quantised rows times the panels of columns [0, n). Pointers to weight, scale,
@@ -77,7 +84,8 @@ struct Range {
   float low = 0.0f, high = 0.0f;
 };
 
-// How a range of floats maps to 8 bits on one ISA (inputs are signed on some): q = round(x * inverse + zero).
+// How a range of floats maps to `parts` bytes on one ISA (inputs are signed on some): q = round(x * inverse + zero), in
+// 16 bits q = round(x * inverse + 256 * zero).
 struct InputScale {
   float scale = 0.0f, inverse = 0.0f;
   int32_t zero = 0;
@@ -86,8 +94,10 @@ struct InputScale {
 // The kernels of one ISA.
 struct LinearI8Kernels {
   Range (*range)(const float* x, int64_t count);
-  InputScale (*input_scale)(Range range);
+  InputScale (*input_scale)(Range range, int parts);
   void (*quantize)(const float* x, int64_t count, const InputScale& scale, uint8_t* q);
+  void (*quantize16)(const float* x, int64_t count, const InputScale& scale, uint8_t* high, uint8_t* low);
+  float (*dot)(const float* a, const float* b, int64_t count);
   void (*multiply)(const LinearI8Block& block);
 };
 using linear_i8_kernel = LinearI8Kernels();

@@ -11,12 +11,13 @@ using namespace anyon;
 struct Case {
   int64_t m, n, k;
   Activation activation = Activation::kNone;
+  int input_bits = 8;
 };
 
 void run(Isa isa, const char* name, const Case& c, double peak, ThreadPool& pool) {
   const bench::Buffer x(c.m * c.k), packed(panel16x4_bytes(c.n, c.k) / 4), scale(c.n), bias(c.n), y(c.m * c.n);
   const std::vector<int32_t> sum(static_cast<size_t>(c.n), 1);
-  const bench::Buffer workspace(linear_i8_workspace_bytes(c.m, c.k, pool.size()) / 4 + 16);
+  const bench::Buffer workspace(linear_i8_workspace_bytes(c.m, c.k, c.input_bits, pool.size()) / 4 + 16);
   LinearI8Args args;
   args.x = x.data();
   args.x_stride = c.k;
@@ -30,6 +31,7 @@ void run(Isa isa, const char* name, const Case& c, double peak, ThreadPool& pool
   args.n = c.n;
   args.k = c.k;
   args.activation = c.activation;
+  args.input_bits = c.input_bits;
   const double seconds = bench::best_seconds([&] { linear_i8(isa, args, workspace.data(), pool); });
   const double gops = 2.0 * static_cast<double>(c.m * c.n * c.k) / seconds * 1e-9;
   std::printf("%-34s %d thread%s %5lld x %5lld x %4lld%s %9.1f us %8.1f Gop/s (%3.0f%% of peak)", name, pool.size(),
@@ -48,10 +50,22 @@ void run(Isa isa, const char* name, const Case& c, double peak, ThreadPool& pool
 }  // namespace
 
 int main(int argc, char** argv) {
-  const Case cases[] = {{1500, 384, 384},  {1500, 1152, 384}, {1500, 1536, 384}, {1500, 1536, 384, Activation::kGelu},
-                        {1500, 384, 1536}, {1500, 512, 512},  {5, 384, 384},     {5, 1536, 384},
-                        {1, 384, 384},     {1, 1152, 384},    {1, 1536, 384},    {1, 384, 1536},
-                        {1, 51864, 384},   {5, 51864, 384}};
+  const Case cases[] = {{1500, 384, 384},
+                        {1500, 1152, 384},
+                        {1500, 1536, 384},
+                        {1500, 1536, 384, Activation::kGelu},
+                        {1500, 384, 1536},
+                        {1500, 512, 512},
+                        {5, 384, 384},
+                        {5, 1536, 384},
+                        {1, 384, 384},
+                        {1, 1152, 384},
+                        {1, 1536, 384},
+                        {1, 384, 1536},
+                        {1, 51864, 384},
+                        {5, 51864, 384},
+                        {1, 51864, 384, Activation::kNone, 16},
+                        {1, 1536, 384, Activation::kNone, 16}};
   std::vector<int> threads = {1, 2};
   if (argc > 2) threads.clear();
   for (int i = 2; i < argc; ++i) threads.push_back(std::atoi(argv[i]));

@@ -13,15 +13,20 @@ template <Activation kActivation>
 void finish_strip(const LinearI8Block& block, const int32_t* tile, int64_t row, int64_t rows, int64_t begin,
                   int64_t width) {
   const bool has_bias = block.bias != nullptr, has_residual = block.residual != nullptr;
+  const bool wide_inputs = block.x.parts == 2;
   for (int64_t r = row; r < row + rows; ++r) {
-    const int32_t* sums = tile + (r - row) * kStripWidthI8;
+    const int32_t* sums = tile + (r - row) * block.x.parts * kStripWidthI8;
     const int32_t zero_point = block.x.zero[r];
-    const Vec x_scale = set1(block.x.scale[r]);
+    const Vec x_scale = set1(block.x.scale[r]), shift = set1(block.x.shift == nullptr ? 0.0f : block.x.shift[r]);
     float* y = block.y + r * block.y_stride + begin;
     const float* residual = has_residual ? block.residual + r * block.residual_stride + begin : nullptr;
     const auto finished = [&](int64_t i, Sum weight_sum, Vec weight_scale, Vec bias) {
-      const Sum sum = minus_product(load_sum(sums + i), zero_point, weight_sum);
-      return activate<kActivation>(fma(to_float(sum), mul(x_scale, weight_scale), bias));
+      Vec sum = to_float(minus_product(load_sum(sums + i), zero_point, weight_sum));
+      if (wide_inputs) {
+        const Sum low = load_sum(sums + kStripWidthI8 + i);
+        sum = fma(sum, set1(256.0f), to_float(kInputLow == 0 ? low : minus_product(low, kInputLow, weight_sum)));
+      }
+      return activate<kActivation>(fma(sum, mul(x_scale, weight_scale), add(bias, shift)));
     };
     int64_t i = 0;
     for (; i + kLanes <= width; i += kLanes) {
@@ -66,15 +71,17 @@ inline void multiply_i8(const LinearI8Block& block) {
   const int64_t groups = (block.k + 3) / 4;
   const int64_t panels = (block.n + kPanelWidth - 1) / kPanelWidth;
   const int64_t panel_stride = groups * kPanelWidth * 4;
-  const bool few = block.rows <= kStripRowsI8;  // each panel is read once, in one stream
+  const int64_t strip = kStripRowsI8 / block.x.parts;
+  const bool few = block.rows <= strip;  // each panel is read once, in one stream
   for (int64_t panel = 0; panel < panels;) {
     const bool wide = !few && panels - panel >= kStripPanelsI8;
     const int64_t begin = panel * kPanelWidth;
     const int64_t width = smaller<int64_t>(wide ? kStripWidthI8 : kPanelWidth, block.n - begin);
-    for (int64_t row = 0; row < block.rows; row += kStripRowsI8) {
-      const int64_t rows = smaller<int64_t>(kStripRowsI8, block.rows - row);
-      strip_kernel_i8(rows, wide)(block.x.q + row * block.x.stride, block.x.stride, block.weight + panel * panel_stride,
-                                  panel_stride, groups, tile, kStripWidthI8);
+    for (int64_t row = 0; row < block.rows; row += strip) {
+      const int64_t rows = smaller(strip, block.rows - row), parts = block.x.parts;
+      strip_kernel_i8(rows * parts, wide)(block.x.q + row * parts * block.x.stride, block.x.stride,
+                                          block.weight + panel * panel_stride, panel_stride, groups, tile,
+                                          kStripWidthI8);
       finish(block, tile, row, rows, begin, width);
     }
     panel += wide ? kStripPanelsI8 : 1;
@@ -86,7 +93,8 @@ inline void multiply_i8(const LinearI8Block& block) {
 namespace anyon {
 
 LinearI8Kernels ANYON_KERNEL_NAME(linear_i8_panel16x4)() {
-  return {ANYON_SIMD::range, ANYON_SIMD::input_scale, ANYON_SIMD::quantize, ANYON_SIMD::multiply_i8};
+  return {ANYON_SIMD::range,      ANYON_SIMD::input_scale, ANYON_SIMD::quantize,
+          ANYON_SIMD::quantize16, ANYON_SIMD::dot,         ANYON_SIMD::multiply_i8};
 }
 
 }  // namespace anyon

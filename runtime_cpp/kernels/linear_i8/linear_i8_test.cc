@@ -17,13 +17,15 @@ using testing::Random;
 struct Product {
   int64_t m, n, k, x_stride, y_stride, residual_stride;
   Activation activation;
-  std::vector<float> x, scale, bias, residual, y;
+  int input_bits;
+  std::vector<float> x, scale, mean, bias, residual, y;
   std::vector<int8_t> rows, packed;
   std::vector<int32_t> sum;
   std::vector<std::byte> workspace;
 
   Product(Random& random, int64_t m_, int64_t n_, int64_t k_) : m(m_), n(n_), k(k_) {
     activation = static_cast<Activation>(random.between(0, 4));
+    input_bits = random.coin() ? 8 : 16;
     x_stride = k + random.between(0, 3);
     y_stride = n + random.between(1, 5);
     residual_stride = n + random.between(0, 5);
@@ -32,6 +34,7 @@ struct Product {
     for (int8_t& value : rows) value = static_cast<int8_t>(random.between(-127, 127));
     finish_weight();
     scale = random.floats(n, 0.001f, 0.02f);
+    if (random.coin()) mean = random.floats(k, -0.1f, 0.1f);
     if (random.coin()) bias = random.floats(n);
     if (random.coin()) residual = random.floats(m * residual_stride);
     y.assign(static_cast<size_t>(m * y_stride), kCanary);
@@ -51,6 +54,8 @@ struct Product {
     a.weight = packed.data();
     a.scale = scale.data();
     a.sum = sum.data();
+    a.mean = mean.empty() ? nullptr : mean.data();
+    a.input_bits = input_bits;
     a.bias = bias.empty() ? nullptr : bias.data();
     a.residual = residual.empty() ? nullptr : residual.data();
     a.residual_stride = residual_stride;
@@ -65,14 +70,14 @@ struct Product {
 
   void run(Isa isa, ThreadPool& pool) { run(isa, args(), pool); }
   void run(Isa isa, const LinearI8Args& a, ThreadPool& pool) {
-    workspace.resize(static_cast<size_t>(linear_i8_workspace_bytes(a.m, k, pool.size())) + 64);
+    workspace.resize(static_cast<size_t>(linear_i8_workspace_bytes(a.m, k, input_bits, pool.size())) + 64);
     linear_i8(isa, a, aligned(), pool);
   }
   void* aligned() { return workspace.data() + (64 - reinterpret_cast<uintptr_t>(workspace.data()) % 64) % 64; }
 
   std::string describe() const {
     return "m " + std::to_string(m) + " n " + std::to_string(n) + " k " + std::to_string(k) + " activation " +
-           std::to_string(static_cast<int>(activation));
+           std::to_string(static_cast<int>(activation)) + " input bits " + std::to_string(input_bits);
   }
 };
 
@@ -96,17 +101,33 @@ TEST(LinearI8, EveryIsaRoundsRowsToWithinHalfAStep) {
       const Range range = kernels.range(x.data(), count);
       EXPECT_EQ(range.low, std::min(0.0f, *std::min_element(x.begin(), x.end())));
       EXPECT_EQ(range.high, std::max(0.0f, *std::max_element(x.begin(), x.end())));
-      const InputScale scale = kernels.input_scale(range);
+      const InputScale scale = kernels.input_scale(range, 1);
       std::vector<uint8_t> q(static_cast<size_t>(count) + 8, 77);
       kernels.quantize(x.data(), count, scale, q.data());
-      const bool is_signed = kernels.input_scale({0.0f, 0.0f}).zero < 0;
+      const bool is_signed = kernels.input_scale({0.0f, 0.0f}, 1).zero < 0;
       for (int64_t j = 0; j < count; ++j) {
         const int value = is_signed ? static_cast<int8_t>(q[static_cast<size_t>(j)]) : q[static_cast<size_t>(j)];
         const double back = double{scale.scale} * (value - scale.zero);
         // Half a step of the value and half of the zero point, which is rounded too where it bounds the range.
         ASSERT_NEAR(back, x[static_cast<size_t>(j)], double{scale.scale} * 1.001) << j;
       }
-      for (int64_t j = count; j < count + 8; ++j) ASSERT_EQ(q[static_cast<size_t>(j)], 77);
+      // In 16 bits the zero point is exact, and half a step is all that is lost.
+      const InputScale fine = kernels.input_scale(range, 2);
+      std::vector<uint8_t> low(q.size(), 77);
+      kernels.quantize16(x.data(), count, fine, q.data(), low.data());
+      for (int64_t j = 0; j < count; ++j) {
+        const auto byte = [&](const std::vector<uint8_t>& bytes) {
+          const uint8_t value = bytes[static_cast<size_t>(j)];
+          return is_signed ? static_cast<int8_t>(value) + 128 : value;
+        };
+        const int zero = is_signed ? fine.zero + 128 : fine.zero;
+        const double back = double{fine.scale} * (256 * (byte(q) - zero) + byte(low));
+        ASSERT_NEAR(back, x[static_cast<size_t>(j)], double{fine.scale} * 0.51) << j;
+      }
+      for (int64_t j = count; j < count + 8; ++j) {
+        ASSERT_EQ(q[static_cast<size_t>(j)], 77);
+        ASSERT_EQ(low[static_cast<size_t>(j)], 77);
+      }
     }
   }
 }
@@ -117,7 +138,7 @@ TEST(LinearI8, ZeroStaysExactAndConstantsOfNothingAreNothing) {
     const LinearI8Kernels kernels = row.function();
     for (const float high : {0.0f, 1e-42f, 3.0f, std::numeric_limits<float>::infinity()}) {
       const std::vector<float> x = {0.0f, high, 0.0f};
-      const InputScale scale = kernels.input_scale(kernels.range(x.data(), 3));
+      const InputScale scale = kernels.input_scale(kernels.range(x.data(), 3), 1);
       uint8_t q[3];
       kernels.quantize(x.data(), 3, scale, q);
       EXPECT_EQ(static_cast<uint8_t>(scale.zero), q[0]);
@@ -131,7 +152,7 @@ TEST(LinearI8, SumsAreExactIntegers) {
   for (const auto& row : testing::runnable(linear_i8_kernels())) {
     SCOPED_TRACE(row.name);
     const LinearI8Kernels kernels = row.function();
-    const int low = kernels.input_scale({0.0f, 0.0f}).zero;  // the smallest input of this ISA
+    const int low = kernels.input_scale({0.0f, 0.0f}, 1).zero;  // the smallest input of this ISA
     Random random(testing::test_seed());
     for (int i = 0; i < 40; ++i) {
       Product product(random, std::max<int64_t>(1, some_rows(random)), random.between(1, 110), some_depth(random));
@@ -150,7 +171,7 @@ TEST(LinearI8, SumsAreExactIntegers) {
       std::vector<int32_t> zero(static_cast<size_t>(product.m));
       for (int32_t& value : zero) value = static_cast<int32_t>(low + random.between(0, 255));
       LinearI8Block block;
-      block.x = {q.data(), stride, x_scale.data(), zero.data()};
+      block.x = {q.data(), stride, x_scale.data(), zero.data(), nullptr, 1};
       block.rows = product.m;
       block.weight = product.packed.data();
       block.scale = product.scale.data();
@@ -197,7 +218,8 @@ TEST(LinearI8, AgreesWithTheReference) {
       reference::linear_i8(expected.args());
       for (size_t j = 0; j < product.y.size(); ++j) {
         // An input that lies half way between two steps may be rounded either way: up to two such in a row, each worth
-        // a step (at most 2 / 255) times a weight of 127 scales, stretched by no activation more than 1.13.
+        // a step (at most 2 / 255, in 16 bits 256 times less, but there any number may) times a weight of 127 scales,
+        // stretched by no activation more than 1.13.
         const int64_t column = static_cast<int64_t>(j) % product.y_stride;
         const double step = column < product.n ? 2.0 / 255 * 127 * product.scale[static_cast<size_t>(column)] : 0.0;
         const double bound = 2 * 1.13 * step + 1e-5 * std::max(1.0, std::fabs(double{expected.y[j]}));
@@ -243,6 +265,7 @@ TEST(LinearI8, FusingIsasGiveTheSameBitsWithoutActivation) {
   for (int i = 0; i < 10; ++i) {
     Product product(random, some_rows(random), random.between(1, 150), some_depth(random));
     product.activation = Activation::kNone;
+    product.mean.clear();  // its products are summed in floats, in the order of each ISA
     SCOPED_TRACE(product.describe());
     std::vector<float> first;
     for (const auto& row : testing::runnable(linear_i8_kernels())) {
@@ -278,6 +301,8 @@ TEST(Conv1dI8, IsLinearOverZeroPaddedWindows) {
       product.residual_stride = args.cout;
       product.residual = random.floats(time_out * args.cout);
       product.y_stride = args.cout;
+      product.input_bits = 8;
+      product.mean.clear();
       const std::vector<float> x = random.floats(args.batch * args.time * args.cin);
       std::vector<float> y(static_cast<size_t>(args.batch * time_out * args.cout), kCanary), workspace;
       args.x = x.data();
@@ -307,15 +332,18 @@ TEST(EmbeddingI8, GivesTheRowsOfThePackedTable) {
   Product table(random, 1, 37, 22);
   const std::vector<int64_t> ids = {0, 36, 15, 16, 36};
   std::vector<float> y(ids.size() * 22);
-  embedding_i8(ids.data(), 5, table.packed.data(), table.scale.data(), 37, 22, y.data());
+  embedding_i8(ids.data(), 5, table.packed.data(), table.scale.data(), nullptr, 37, 22, y.data());
   for (size_t i = 0; i < ids.size(); ++i) {
     for (size_t j = 0; j < 22; ++j) {
       const auto id = static_cast<size_t>(ids[i]);
       EXPECT_EQ(y[i * 22 + j], table.scale[id] * static_cast<float>(table.rows[id * 22 + j]));
     }
   }
+  const std::vector<float> mean = random.floats(22), without = y;
+  embedding_i8(ids.data(), 5, table.packed.data(), table.scale.data(), mean.data(), 37, 22, y.data());
+  for (size_t j = 0; j < y.size(); ++j) EXPECT_EQ(y[j], without[j] + mean[j % 22]);
   const int64_t outside = 37;
-  EXPECT_THROW(embedding_i8(&outside, 1, table.packed.data(), table.scale.data(), 37, 22, y.data()), Error);
+  EXPECT_THROW(embedding_i8(&outside, 1, table.packed.data(), table.scale.data(), nullptr, 37, 22, y.data()), Error);
 }
 
 }  // namespace

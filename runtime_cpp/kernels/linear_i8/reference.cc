@@ -17,11 +17,13 @@ void linear_i8(const LinearI8Args& args) {
       low = std::fmin(low, from[j]);
       high = std::fmax(high, from[j]);
     }
-    const double step = (double{high} - double{low}) / 255.0;
+    const double step = (double{high} - double{low}) / (args.input_bits == 8 ? 255.0 : 65280.0);
     const double zero = step > 0.0 ? std::floor(-low / step + 0.5) : 0.0;
+    double shift = 0.0;
     for (int64_t j = 0; j < args.k; ++j) {
-      const double q = step > 0.0 ? std::fmin(std::fmax(std::nearbyint(from[j] / step + zero), 0.0), 255.0) : 0.0;
-      x[static_cast<size_t>(j)] = step * (q - zero);
+      const double q = step > 0.0 ? std::nearbyint(from[j] / step + zero) : 0.0;
+      x[static_cast<size_t>(j)] = step * ((args.input_bits == 8 ? std::fmin(std::fmax(q, 0.0), 255.0) : q) - zero);
+      if (args.mean != nullptr) shift += double{from[j]} * args.mean[j];
     }
     for (int64_t column = 0; column < args.n; ++column) {
       const int8_t* panel = args.weight + column / 16 * groups * 64 + column % 16 * 4;
@@ -29,6 +31,7 @@ void linear_i8(const LinearI8Args& args) {
       for (int64_t j = 0; j < args.k; ++j) {
         sum += x[static_cast<size_t>(j)] * static_cast<double>(args.scale[column]) * panel[j / 4 * 64 + j % 4];
       }
+      sum += shift;
       if (args.bias != nullptr) sum += args.bias[column];
       sum = activate(args.activation, sum);
       if (args.residual != nullptr) sum += args.residual[row * args.residual_stride + column];

@@ -29,38 +29,80 @@ inline Range range(const float* x, int64_t count) {
   return {-reduce_max(sub(zero(), least)), reduce_max(max(max(high[0], high[1]), max(high[2], high[3])))};
 }
 
-inline InputScale input_scale(Range range) {
+inline InputScale input_scale(Range range, int parts) {
   InputScale result;
   result.zero = kInputLow;
   const float width = range.high - range.low;
   // Also false for an infinite range, where nothing sensible can be kept.
   if (width > 0.0f && width < 3e38f) {
-    result.scale = width / 255.0f;
-    result.inverse = 255.0f / width;
+    // 255 of 65535 steps are left so that the zero point can be a multiple of 256, which the low bytes do not see.
+    const float steps = parts == 1 ? 255.0f : 65280.0f;
+    result.scale = width / steps;
+    result.inverse = steps / width;
     if (!(result.inverse < 3e38f)) return {0.0f, 0.0f, kInputLow};  // all values are next to nothing
     const float zero_point = -range.low * result.inverse;
-    result.zero = static_cast<int32_t>(zero_point + 0.5f) + kInputLow;
+    result.zero =
+        kInputLow + static_cast<int32_t>(parts == 1 ? zero_point + 0.5f : (zero_point + 255.5f) * (1.0f / 256.0f));
   }
   return result;
+}
+
+inline constexpr float kRounder = 12582912.0f;  // adding it rounds a number below 2^22 to an integer
+inline Vec rounded(Vec x) {
+  return sub(add(x, set1(kRounder)), set1(kRounder));
 }
 
 inline void quantize(const float* x, int64_t count, const InputScale& scale, uint8_t* q) {
   const Vec inverse = set1(scale.inverse), zero_point = set1(static_cast<float>(scale.zero - kInputLow));
   const Vec highest = set1(255.0f);
-  const auto rounded = [&](Vec value) {
+  const auto byte = [&](Vec value) {
     const Vec q = max(min(fma(value, inverse, zero_point), highest), zero());
-    if constexpr (kInputLow == 0) return q;
     // Rounded before it is moved, so that every ISA breaks ties alike.
-    constexpr float kRounder = 12582912.0f;
-    return add(sub(add(q, set1(kRounder)), set1(kRounder)), set1(static_cast<float>(kInputLow)));
+    return kInputLow == 0 ? q : add(rounded(q), set1(static_cast<float>(kInputLow)));
   };
   int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) store_bytes(q + i, rounded(load(x + i)));
+  for (; i + kLanes <= count; i += kLanes) store_bytes(q + i, byte(load(x + i)));
   if (i < count) {
     uint8_t lanes[kLanes];
-    store_bytes(lanes, rounded(load_partial(x + i, count - i)));
+    store_bytes(lanes, byte(load_partial(x + i, count - i)));
     for (int64_t j = 0; i + j < count; ++j) q[i + j] = lanes[j];
   }
+}
+
+inline void quantize16(const float* x, int64_t count, const InputScale& scale, uint8_t* high, uint8_t* low) {
+  const Vec inverse = set1(scale.inverse), zero_point = set1(256.0f * static_cast<float>(scale.zero - kInputLow));
+  const Vec highest = set1(65535.0f), offset = set1(static_cast<float>(kInputLow));
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const int64_t left = count - i;
+    const Vec value = left >= kLanes ? load(x + i) : load_partial(x + i, left);
+    const Vec q = rounded(max(min(fma(value, inverse, zero_point), highest), zero()));
+    const Vec upper = rounded(fma(q, set1(1.0f / 256.0f), set1(-127.5f / 256.0f)));  // q / 256, rounded down
+    const Vec lower = fnma(upper, set1(256.0f), q);
+    if (left >= kLanes) {
+      store_bytes(high + i, add(upper, offset));
+      store_bytes(low + i, add(lower, offset));
+      continue;
+    }
+    uint8_t lanes[2][kLanes];
+    store_bytes(lanes[0], add(upper, offset));
+    store_bytes(lanes[1], add(lower, offset));
+    for (int64_t j = 0; j < left; ++j) {
+      high[i + j] = lanes[0][j];
+      low[i + j] = lanes[1][j];
+    }
+  }
+}
+
+inline float dot(const float* a, const float* b, int64_t count) {
+  Vec sum[2] = {zero(), zero()};
+  int64_t i = 0;
+  for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
+    sum[0] = fma(load(a + i), load(b + i), sum[0]);
+    sum[1] = fma(load(a + i + kLanes), load(b + i + kLanes), sum[1]);
+  }
+  float total = reduce_add(add(sum[0], sum[1]));
+  for (; i < count; ++i) total += a[i] * b[i];
+  return total;
 }
 
 // The scale at which values up to `largest` in size fit [-127, 127]; 0 where there is nothing sensible to keep.

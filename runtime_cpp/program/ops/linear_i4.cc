@@ -13,6 +13,7 @@ class LinearI4 : public Op {
       : k_(attrs.integer("k", 1, kLinearI4MaxDepth)),
         n_(attrs.integer("n", 1, AttrReader::kMaxSize)),
         group_(int4_group(attrs)),
+        input_bits_(input_bits(attrs)),
         activation_(attrs.choice_or<Activation>("activation", kActivations, Activation::kNone)) {}
 
   void infer(InferContext& context) const override {
@@ -23,12 +24,13 @@ class LinearI4 : public Op {
     }
     expect_panel16x8(context, kWeight, n_, k_, group_);
     expect_vector_or_none(context, kBias, n_);
+    expect_vector_or_none(context, kMean, k_);
     shape[shape.rank() - 1] = n_;
     if (context.has(kResidual)) {
       context.expect(kResidual, DType::kF32);
       context.expect_shape(kResidual, shape);
     }
-    context.workspace(linear_i4_workspace_bytes(rows_of(shape), k_, group_, context.threads()));
+    context.workspace(linear_i4_workspace_bytes(rows_of(shape), k_, group_, input_bits_, context.threads()));
     context.output(0, DType::kF32, shape);
   }
 
@@ -40,6 +42,8 @@ class LinearI4 : public Op {
     args.scale = context.f32(kScale);
     args.zero = context.input(kZero).as<uint8_t>();
     args.group = group_;
+    args.mean = context.f32(kMean);
+    args.input_bits = input_bits_;
     args.bias = context.f32(kBias);
     args.residual = context.f32(kResidual);
     args.residual_stride = n_;
@@ -55,14 +59,15 @@ class LinearI4 : public Op {
   bool may_reuse(int input) const override { return input == kResidual; }
 
  private:
-  static constexpr int kX = 0, kWeight = 1, kScale = 2, kZero = 3, kBias = 4, kResidual = 5;
+  static constexpr int kX = 0, kWeight = 1, kScale = 2, kZero = 3, kBias = 4, kResidual = 5, kMean = 6;
   const int64_t k_, n_, group_;
+  const int input_bits_;
   const Activation activation_;
 };
 
 }  // namespace
 
 extern const OpRow op_linear_i4;
-constinit const OpRow op_linear_i4 = {"linear_i4", 4, 6, 1, make_op<LinearI4>};
+constinit const OpRow op_linear_i4 = {"linear_i4", 4, 7, 1, make_op<LinearI4>};
 
 }  // namespace anyon

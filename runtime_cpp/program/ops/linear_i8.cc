@@ -12,6 +12,7 @@ class LinearI8 : public Op {
   explicit LinearI8(AttrReader& attrs)
       : k_(attrs.integer("k", 1, kLinearI8MaxDepth)),
         n_(attrs.integer("n", 1, AttrReader::kMaxSize)),
+        input_bits_(input_bits(attrs)),
         activation_(attrs.choice_or<Activation>("activation", kActivations, Activation::kNone)) {}
 
   void infer(InferContext& context) const override {
@@ -22,12 +23,13 @@ class LinearI8 : public Op {
     }
     expect_panel16x4(context, kWeight, n_, k_);
     expect_vector_or_none(context, kBias, n_);
+    expect_vector_or_none(context, kMean, k_);
     shape[shape.rank() - 1] = n_;
     if (context.has(kResidual)) {
       context.expect(kResidual, DType::kF32);
       context.expect_shape(kResidual, shape);
     }
-    context.workspace(linear_i8_workspace_bytes(rows_of(shape), k_, context.threads()));
+    context.workspace(linear_i8_workspace_bytes(rows_of(shape), k_, input_bits_, context.threads()));
     context.output(0, DType::kF32, shape);
   }
 
@@ -38,6 +40,8 @@ class LinearI8 : public Op {
     args.weight = context.input(kWeight).as<int8_t>();
     args.scale = context.f32(kScale);
     args.sum = context.input(kSum).as<int32_t>();
+    args.mean = context.f32(kMean);
+    args.input_bits = input_bits_;
     args.bias = context.f32(kBias);
     args.residual = context.f32(kResidual);
     args.residual_stride = n_;
@@ -53,14 +57,15 @@ class LinearI8 : public Op {
   bool may_reuse(int input) const override { return input == kResidual; }
 
  private:
-  static constexpr int kX = 0, kWeight = 1, kScale = 2, kSum = 3, kBias = 4, kResidual = 5;
+  static constexpr int kX = 0, kWeight = 1, kScale = 2, kSum = 3, kBias = 4, kResidual = 5, kMean = 6;
   const int64_t k_, n_;
+  const int input_bits_;
   const Activation activation_;
 };
 
 }  // namespace
 
 extern const OpRow op_linear_i8;
-constinit const OpRow op_linear_i8 = {"linear_i8", 4, 6, 1, make_op<LinearI8>};
+constinit const OpRow op_linear_i8 = {"linear_i8", 4, 7, 1, make_op<LinearI8>};
 
 }  // namespace anyon

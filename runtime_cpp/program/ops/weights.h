@@ -36,6 +36,13 @@ inline void expect_panel16x4(const InferContext& context, int input, int64_t n, 
   context.expect_shape(input + 2, {n});
 }
 
+// The attribute "input_bits": how finely an op with quantised weights rounds its inputs.
+inline int input_bits(AttrReader& attrs) {
+  const int64_t bits = attrs.integer_or("input_bits", 8, 16, 8);
+  if (bits != 8 && bits != 16) attrs.fail("'input_bits' is neither 8 nor 16");
+  return static_cast<int>(bits);
+}
+
 // The attribute "group" of a 4-bit weight.
 inline int64_t int4_group(AttrReader& attrs) {
   const int64_t group = attrs.integer("group", 32, 128);
