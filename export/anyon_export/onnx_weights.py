@@ -1,4 +1,4 @@
-"""Gives an ONNX graph quantised weights: each becomes DequantizeLinear (f16: Cast) of an initializer.
+"""Gives an ONNX graph quantised weights: each becomes DequantizeLinear (f16: Cast; centred: and an Add) of initializers.
 
 The initializers stay outside the graph: rows of the manifest say where in the bundle their values lie, and
 `unpack_initializer` reads them from the kernels' layouts.
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from anyon_export.protobuf import fields, integer, message
+from anyon_quantization.centred import Centred
 from anyon_quantization.int4 import Int4
-from anyon_quantization.schemes import scheme
+from anyon_quantization.schemes import integer_scheme, scheme
 
 Row = dict[str, Any]
 
@@ -80,8 +81,14 @@ def _graph(graph: bytes, weights: dict[str, _Weight]) -> tuple[bytes, dict[str, 
     for name, weight in weights.items():
         forms = [(output, False) for output in weight.plain] + [(output, True) for output in weight.turned]
         for output, turned in forms:
-            node, parts = _dequantised(f"{name}.turned" if turned else name, output, weight, turned)
+            form = f"{name}.turned" if turned else name
+            centred = isinstance(scheme(weight.scheme), Centred)
+            node, parts = _dequantised(form, f"{output}.centred" if centred else output, weight, turned)
             nodes += message(_GRAPH_NODE, node)
+            if centred:
+                row = _mean_row(weight.row, turned)
+                nodes += message(_GRAPH_NODE, _node("Add", [f"{output}.centred", f"{form}.mean"], output))
+                parts = {**parts, f"{form}.mean": (FLOAT, row)}
             for part, (kind, row) in parts.items():
                 if part not in rows:
                     tensors += message(_GRAPH_INITIALIZER, _tensor(part, kind, row["shape"]))
@@ -95,7 +102,7 @@ def _text(data: bytes, number: int) -> str:
 
 def _dequantised(name: str, output: str, weight: _Weight, turned: bool) -> tuple[bytes, dict[str, tuple[int, Row]]]:
     """The node that makes the weight, and its initializers: name -> (ONNX type, row)."""
-    chosen, row = scheme(weight.scheme), weight.row
+    chosen, row = integer_scheme(weight.scheme), weight.row
     tensor, rows = row["tensor"], row["rows"]
     n = rows[1] - rows[0]
     stored = {**row, "layout": chosen.layout} if row["layout"] == "panel16" else dict(row)
@@ -117,6 +124,13 @@ def _dequantised(name: str, output: str, weight: _Weight, turned: bool) -> tuple
         f"{name}.scale": (FLOAT, {**scale, "layout": "plain", "shape": [n]}),
     }
     return _node("DequantizeLinear", list(parts), output, axis=1 if turned else 0), parts
+
+
+def _mean_row(row: Row, turned: bool) -> Row:
+    """The mean row of a centred matrix, or the column of its transpose."""
+    k = row["shape"][1]
+    mean = {"tensor": f"{row['tensor']}.mean", "layout": "plain", "rows": [0, k], "shape": [k]}
+    return {**mean, "view": [k, 1], "shape": [k, 1]} if turned else mean
 
 
 def _turned(row: Row, turned: bool) -> Row:

@@ -17,9 +17,10 @@ from anyon_export.blueprint import Blueprint, OnnxProgram, Weight
 from anyon_export.expressions import Expression, half, quantised
 from anyon_export.onnx_weights import quantise_graph
 from anyon_quantization.int4 import Int4
+from anyon_quantization.centred import Centred
 from anyon_quantization.matrix import QuantizationError
 from anyon_quantization.recipes import Recipe
-from anyon_quantization.schemes import scheme
+from anyon_quantization.schemes import integer_scheme, scheme
 
 Op = dict[str, Any]
 
@@ -31,6 +32,7 @@ _OPS: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
     ("linear", "int4"): ("linear_i4", ("scale", "zero")),
     ("embedding", "int4"): ("embedding_i4", ("scale", "zero")),
 }
+_PRODUCTS = ("linear_i8", "linear_i4")  # what can round its inputs to 16 bits
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def quantize(blueprint: Blueprint, recipe: Recipe) -> Blueprint:
     if unused:
         raise QuantizationError(f"recipe {recipe.name!r}: {unused[0]!r} matches no weight of {blueprint.name}")
     chosen = {name: choice for name, choice in choices.items() if choice is not None and choice.scheme != "f32"}
-    programs = {name: _program(program, chosen, recipe) for name, program in blueprint.programs.items()}
+    programs = {name: _program(program, chosen, recipe, name in recipe.wide) for name, program in blueprint.programs.items()}
     weights: dict[str, Weight] = {}
     for name, weight in blueprint.weights.items():
         weights |= _weights(name, weight, chosen.get(name))
@@ -101,8 +103,13 @@ def _matrix(weight: Weight) -> Expression:
     return weight.expression.of[0]
 
 
-def _program(program: Mapping[str, Any], chosen: Mapping[str, _Choice], recipe: Recipe) -> dict[str, Any]:
-    rewritten = {**program, "ops": [_op(op, chosen, recipe) for op in program["ops"]]}
+def _program(
+    program: Mapping[str, Any], chosen: Mapping[str, _Choice], recipe: Recipe, wide: bool
+) -> dict[str, Any]:
+    ops = [_op(op, chosen, recipe) for op in program["ops"]]
+    if wide:
+        ops = [{**op, "attrs": {**op["attrs"], "input_bits": 16}} if op["op"] in _PRODUCTS else op for op in ops]
+    rewritten = {**program, "ops": ops}
     return attention_i8(rewritten) if recipe.attention == "i8" else rewritten
 
 
@@ -110,18 +117,20 @@ def _op(op: Op, chosen: Mapping[str, _Choice], recipe: Recipe) -> Op:
     choice = chosen.get(op["inputs"][1]) if len(op["inputs"]) > 1 else None
     if choice is None or choice.kind == "f16":
         return op
-    if (op["op"], choice.kind) not in _OPS:
+    if (op["op"], choice.kind) not in _OPS or (op["op"] == "conv1d" and isinstance(scheme(choice.scheme), Centred)):
         raise QuantizationError(
             f"recipe {recipe.name!r}: {op['inputs'][1]}: {op['op']} cannot read {choice.scheme} (int8 or f16 fit)"
         )
     name, roles = _OPS[op["op"], choice.kind]
     weight = op["inputs"][1]
     inputs = [op["inputs"][0], weight, *(f"{weight}.{role}" for role in roles), *op["inputs"][2:]]
+    if isinstance(scheme(choice.scheme), Centred):
+        inputs.append(f"{weight}.mean")
     return {**op, "op": name, "inputs": inputs, "attrs": _attributes(op["attrs"], choice)}
 
 
 def _attributes(attrs: Mapping[str, Any], choice: _Choice) -> dict[str, Any]:
     """The layout is the scheme's own; int4 says its group."""
     kept = {key: value for key, value in attrs.items() if key != "layout"}
-    chosen = scheme(choice.scheme)
+    chosen = integer_scheme(choice.scheme)
     return {**kept, "group": chosen.group} if isinstance(chosen, Int4) else kept

@@ -25,6 +25,7 @@ class Recipe:
     default: str
     tables: str = "f32"
     attention: str = "f32"
+    wide: tuple[str, ...] = ()
     overrides: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -52,6 +53,7 @@ class Recipe:
             "default": self.default,
             "tables": self.tables,
             "attention": self.attention,
+            "wide": list(self.wide),
             "overrides": dict(self.overrides),
         }
 
@@ -71,7 +73,10 @@ def from_json(data: Any) -> Recipe:
     texts = [data.get(key, "") for key in ("name", "default", "tables", "attention")]
     if not isinstance(overrides, dict) or not all(isinstance(text, str) for text in (*texts, *overrides.values())):
         raise QuantizationError("recipe: entries are texts, overrides an object of pattern: scheme")
-    return Recipe(**data)
+    wide = data.get("wide", [])
+    if not isinstance(wide, list) or not all(isinstance(program, str) for program in wide):
+        raise QuantizationError("recipe: wide is a list of programs")
+    return Recipe(**{**data, "wide": tuple(wide)})
 
 
 def from_text(text: str) -> Recipe:
@@ -87,13 +92,24 @@ def from_text(text: str) -> Recipe:
 # keys and values it ends with, are read once for 1500 frames.
 _ENCODER = ("encoder.*.weight", "*.cross_attn.key.weight", "*.cross_attn.value.weight")
 
+_HEAD = "*.token_embedding.weight"
+
 STANDARD = {
     recipe.name: recipe
     for recipe in (
         Recipe("f32", "f32"),
         Recipe("f16", "f16", tables="f16"),
-        Recipe("int8", "int8", tables="f16", attention="i8"),
-        Recipe("int4", "int4", tables="f16", attention="i8", overrides=dict.fromkeys(_ENCODER, "int8")),
+        Recipe(
+            "int8", "int8", tables="f16", attention="i8", wide=("decoder",), overrides={_HEAD: "int8-centred"}
+        ),
+        Recipe(
+            "int4",
+            "int4",
+            tables="f16",
+            attention="i8",
+            wide=("decoder",),
+            overrides={**dict.fromkeys(_ENCODER, "int8"), _HEAD: "int4-centred"},
+        ),
     )
 }
 

@@ -47,18 +47,34 @@ def unpack_int4(stored: Array, scale: Array, zero: Array, rows: int, columns: in
     return (q - zero[place]) * scale[place]
 
 
-def quantise_tokens(x: Array) -> tuple[Array, Array, Array]:
-    """x (..., k) -> u (..., k) in 0..255, scale and zero point (..., 1): x ≈ scale * (u - zero); the range holds 0."""
+def quantise_tokens(x: Array, bits: int = 8) -> tuple[Array, Array, Array]:
+    """x (..., k) -> u (..., k), scale and zero point (..., 1): x ≈ scale * (u - zero); the range holds 0.
+
+    8 bits: u in 0..255. 16 bits: 65280 steps, the zero point a multiple of 256.
+    """
     low, high = np.minimum(x.min(-1, keepdims=True), 0), np.maximum(x.max(-1, keepdims=True), 0)
-    scale = (high - low) / np.float32(255)
+    scale = (high - low) / np.float32(255 if bits == 8 else 65280)
     scale = np.where(scale < np.finfo(np.float32).tiny, np.float32(1), scale)
-    zero = np.rint(-low / scale)
-    return np.clip(np.rint(x / scale) + zero, 0, 255), scale, zero
+    zero = np.rint(-low / scale) if bits == 8 else np.ceil(-low / scale / 256) * 256
+    return np.clip(np.rint(x / scale) + zero, 0, 2**bits - 1), scale, zero
 
 
-def int8_product(x: Array, q: Array, scale: Array) -> Array:
+def symmetric_tokens(x: Array, bits: int) -> Array:
+    """x rounded to steps of its largest / 127 (16 bits: / 32639), as the 4-bit kernels do."""
+    steps = np.float32(127 if bits == 8 else 32639)
+    scale = np.abs(x).max(-1, keepdims=True) / steps
+    scale = np.where(scale < np.finfo(np.float32).tiny, np.float32(1), scale)
+    return np.rint(x / scale) * scale
+
+
+def centre(x: Array, mean: Array | None) -> Array:
+    """What the mean row of a centred matrix adds to every product."""
+    return np.zeros((*x.shape[:-1], 1), np.float32) if mean is None else x @ mean[:, None]
+
+
+def int8_product(x: Array, q: Array, scale: Array, bits: int = 8) -> Array:
     """x @ (scale * q).T with x quantised. Sums of products reach 255 * 127 * k: float64 holds them exactly."""
-    u, x_scale, zero = quantise_tokens(x)
+    u, x_scale, zero = quantise_tokens(x, bits)
     exact = (u - zero).astype(np.float64) @ q.T.astype(np.float64)
     return (exact * x_scale).astype(np.float32) * scale
 
@@ -108,13 +124,16 @@ class Interpreter:
         sums: Array,
         bias: Array | None,
         residual: Array | None,
+        mean: Array | None = None,
         *,
         k: int,
         n: int,
         activation: str,
+        input_bits: int = 8,
     ) -> Array:
         assert (x.shape[-1], len(scale)) == (k, n)
-        return self._finish(int8_product(x, self._int8(weight, scale, sums, k), scale), bias, residual, activation)
+        y = int8_product(x, self._int8(weight, scale, sums, k), scale, input_bits) + centre(x, mean)
+        return self._finish(y, bias, residual, activation)
 
     def _linear_i4(
         self,
@@ -124,16 +143,17 @@ class Interpreter:
         zero: Array,
         bias: Array | None,
         residual: Array | None,
+        mean: Array | None = None,
         *,
         k: int,
         n: int,
         group: int,
         activation: str,
+        input_bits: int = 8,
     ) -> Array:
         assert x.shape[-1] == k
-        u, x_scale, x_zero = quantise_tokens(x)
-        x = ((u - x_zero) * x_scale).astype(np.float32)
-        return self._finish(x @ self._kept(unpack_int4, weight, scale, zero, n, k, group).T, bias, residual, activation)
+        product = symmetric_tokens(x, input_bits) @ self._kept(unpack_int4, weight, scale, zero, n, k, group).T
+        return self._finish(product + centre(x, mean), bias, residual, activation)
 
     def _int8(self, weight: Array, scale: Array, sums: Array, columns: int) -> Array:
         q = self._kept(unpack_int8, weight, len(scale), columns)
@@ -192,14 +212,27 @@ class Interpreter:
         assert table.shape == (rows, width)
         return table[ids].astype(np.float32)
 
-    def _embedding_i8(self, ids: Array, weight: Array, scale: Array, *, rows: int, width: int) -> Array:
+    def _embedding_i8(
+        self, ids: Array, weight: Array, scale: Array, mean: Array | None = None, *, rows: int, width: int
+    ) -> Array:
         assert len(scale) == rows
-        return (self._kept(unpack_int8, weight, rows, width) * scale[:, None])[ids]
+        table = (self._kept(unpack_int8, weight, rows, width) * scale[:, None])[ids]
+        return table if mean is None else table + mean
 
     def _embedding_i4(
-        self, ids: Array, weight: Array, scale: Array, zero: Array, *, rows: int, width: int, group: int
+        self,
+        ids: Array,
+        weight: Array,
+        scale: Array,
+        zero: Array,
+        mean: Array | None = None,
+        *,
+        rows: int,
+        width: int,
+        group: int,
     ) -> Array:
-        return self._kept(unpack_int4, weight, scale, zero, rows, width, group)[ids]
+        table = self._kept(unpack_int4, weight, scale, zero, rows, width, group)[ids]
+        return table if mean is None else table + mean
 
     def _add(self, a: Array, b: Array) -> Array:
         return a + b

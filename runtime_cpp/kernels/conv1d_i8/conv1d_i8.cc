@@ -14,7 +14,7 @@ int64_t padded_bytes(const Conv1dArgs& args) {
 
 int64_t conv1d_i8_workspace_bytes(const Conv1dArgs& args, int threads) {
   const int64_t time_out = conv1d_time_out(args.time, args.kernel, args.stride, args.padding);
-  return padded_bytes(args) + linear_i8_workspace_bytes(time_out, args.kernel * args.cin, 8, threads);
+  return padded_bytes(args) + linear_i8_workspace_bytes(time_out, args.kernel * args.cin, 8, false, threads);
 }
 
 void conv1d_i8(Isa isa, const Conv1dArgs& args, const Conv1dI8Weight& weight, void* workspace, ThreadPool& pool) {

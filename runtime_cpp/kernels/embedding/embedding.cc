@@ -44,13 +44,13 @@ void embedding_f16(Isa isa, const int64_t* ids, int64_t count, const uint16_t* t
   }
 }
 
-void embedding_i8(const int64_t* ids, int64_t count, const int8_t* table, const float* scale, const float* mean,
+void embedding_i8(const int64_t* ids, int64_t count, const int8_t* table, const float* scale, const float* column,
                   int64_t rows, int64_t width, float* y) {
   for (int64_t i = 0; i < count; ++i, y += width) {
     const int64_t id = checked_id(ids[i], i, rows);
-    const int8_t* column = table + panel16x4_bytes(id / kPanel * kPanel, width) + id % kPanel * 4;
+    const int8_t* row = table + panel16x4_bytes(id / kPanel * kPanel, width) + id % kPanel * 4;
     for (int64_t j = 0; j < width; ++j) {
-      y[j] = scale[id] * static_cast<float>(column[j / 4 * 64 + j % 4]) + (mean == nullptr ? 0.0f : mean[j]);
+      y[j] = scale[id] * static_cast<float>(row[j / 4 * 64 + j % 4]) * (column == nullptr ? 1.0f : column[j]);
     }
   }
 }
@@ -65,7 +65,8 @@ void embedding_i4(const int64_t* ids, int64_t count, const EmbeddingI4Table& tab
       const uint8_t byte = row[j / 8 * 64 + j % 4];
       const int q = j % 8 < 4 ? byte & 15 : byte >> 4;
       const int64_t g = (panel * groups + j / table.group) * kPanel + lane;
-      y[j] = table.scale[g] * static_cast<float>(q - table.zero[g]) + (table.mean == nullptr ? 0.0f : table.mean[j]);
+      y[j] =
+          table.scale[g] * static_cast<float>(q - table.zero[g]) * (table.column == nullptr ? 1.0f : table.column[j]);
     }
   }
 }

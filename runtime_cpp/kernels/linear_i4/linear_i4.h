@@ -28,7 +28,7 @@ struct LinearI4Args {
   const float* scale = nullptr;
   const uint8_t* zero = nullptr;
   int64_t group = 64;               // 32, 64 or 128
-  const float* mean = nullptr;      // (k), added to every row of W, or null
+  const float* column = nullptr;    // (k): column j of W is column[j] times as large, or null
   const float* bias = nullptr;      // (n), or null
   const float* residual = nullptr;  // (m, n), rows residual_stride apart, or null; may be y itself
   int64_t residual_stride = 0;
@@ -43,7 +43,7 @@ struct LinearI4Args {
 // depend neither on threads nor on the other rows. `workspace`: linear_i4_workspace_bytes, 64-byte aligned. Throws
 // Error(kUnsupportedIsa) only.
 void linear_i4(Isa isa, const LinearI4Args& args, void* workspace, ThreadPool& pool);
-int64_t linear_i4_workspace_bytes(int64_t m, int64_t k, int64_t group, int input_bits, int threads);
+int64_t linear_i4_workspace_bytes(int64_t m, int64_t k, int64_t group, int input_bits, bool has_column, int threads);
 
 // What one kernel call computes: `rows` quantised rows times `panels` panels. Pointers to weight, scale, zero, bias,
 // residual and y are already offset.
@@ -53,7 +53,6 @@ struct LinearI4Block {
   int parts = 1;                    // rows of bytes for each row: 2 in 16 bits
   const float* x_scale = nullptr;   // by row
   const int32_t* x_sums = nullptr;  // by row and group: sums of x over the group, k' / group of them in each row
-  const float* x_shift = nullptr;   // by row: added to every product, or null
   int64_t rows = 0;
   const uint8_t* weight = nullptr;
   const float* scale = nullptr;
@@ -74,7 +73,7 @@ struct LinearI4Kernels {
   // the scale.
   float (*quantize)(const float* x, int64_t count, int64_t group, int64_t groups, int parts, int8_t* q, int64_t stride,
                     int32_t* sums);
-  float (*dot)(const float* a, const float* b, int64_t count);
+  void (*scale_columns)(const float* x, const float* column, int64_t count, float* y);  // y = x * column
   void (*multiply)(const LinearI4Block& block);
 };
 using linear_i4_kernel = LinearI4Kernels();

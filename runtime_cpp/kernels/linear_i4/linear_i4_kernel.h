@@ -118,12 +118,12 @@ void finish_i4(const LinearI4Block& block, const float* totals, int64_t row, int
                int64_t width) {
   const bool has_bias = block.bias != nullptr, has_residual = block.residual != nullptr;
   for (int64_t r = row; r < row + rows; ++r) {
-    const Vec x_scale = set1(block.x_scale[r]), shift = set1(block.x_shift == nullptr ? 0.0f : block.x_shift[r]);
+    const Vec x_scale = set1(block.x_scale[r]);
     for (int64_t i = 0; i < width; i += kLanes) {
       const int64_t count = smaller<int64_t>(kLanes, width - i);
       const auto read = [&](const float* p) { return count == kLanes ? load(p) : load_partial(p, count); };
-      Vec value = fma(load(totals + (r - row) * kPanelWidthI4 + i), x_scale,
-                      has_bias ? add(read(block.bias + begin + i), shift) : shift);
+      Vec value =
+          fma(load(totals + (r - row) * kPanelWidthI4 + i), x_scale, has_bias ? read(block.bias + begin + i) : zero());
       value = activate<kActivation>(value);
       if (has_residual) value = add(value, read(block.residual + r * block.residual_stride + begin + i));
       store_partial_or_all(block.y + r * block.y_stride + begin + i, value, count);
@@ -175,7 +175,7 @@ inline void multiply_i4(const LinearI4Block& block) {
 namespace anyon {
 
 LinearI4Kernels ANYON_KERNEL_NAME(linear_i4_panel16x8)() {
-  return {ANYON_SIMD::quantize_i4, ANYON_SIMD::dot, ANYON_SIMD::multiply_i4};
+  return {ANYON_SIMD::quantize_i4, ANYON_SIMD::scale_columns, ANYON_SIMD::multiply_i4};
 }
 
 }  // namespace anyon

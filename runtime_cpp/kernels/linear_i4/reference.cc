@@ -11,14 +11,13 @@ void linear_i4(const LinearI4Args& args) {
   const int64_t groups = (args.k + args.group - 1) / args.group;
   std::vector<double> x(static_cast<size_t>(args.k));
   for (int64_t row = 0; row < args.m; ++row) {
-    const float* from = args.x + row * args.x_stride;
+    std::vector<float> from(args.x + row * args.x_stride, args.x + row * args.x_stride + args.k);
+    for (size_t j = 0; j < from.size() && args.column != nullptr; ++j) from[j] *= args.column[j];
     double largest = 0.0;
-    for (int64_t j = 0; j < args.k; ++j) largest = std::fmax(largest, std::fabs(double{from[j]}));
+    for (int64_t j = 0; j < args.k; ++j) largest = std::fmax(largest, std::fabs(double{from[static_cast<size_t>(j)]}));
     const double step = largest / (args.input_bits == 8 ? 127.0 : 32639.0);
-    double shift = 0.0;
     for (int64_t j = 0; j < args.k; ++j) {
-      x[static_cast<size_t>(j)] = step > 0.0 ? step * std::nearbyint(from[j] / step) : 0.0;
-      if (args.mean != nullptr) shift += double{from[j]} * args.mean[j];
+      x[static_cast<size_t>(j)] = step > 0.0 ? step * std::nearbyint(from[static_cast<size_t>(j)] / step) : 0.0;
     }
     for (int64_t column = 0; column < args.n; ++column) {
       const int64_t panel = column / 16, lane = column % 16;
@@ -29,7 +28,6 @@ void linear_i4(const LinearI4Args& args) {
         const int64_t g = (panel * groups + j / args.group) * 16 + lane;
         sum += x[static_cast<size_t>(j)] * double{args.scale[g]} * (q - args.zero[g]);
       }
-      sum += shift;
       if (args.bias != nullptr) sum += args.bias[column];
       sum = activate(args.activation, sum);
       if (args.residual != nullptr) sum += args.residual[row * args.residual_stride + column];

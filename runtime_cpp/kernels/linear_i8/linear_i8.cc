@@ -28,9 +28,9 @@ int64_t ceil_div(int64_t a, int64_t b) {
 int64_t row_stride(int64_t k) {
   return ceil_div(std::max<int64_t>(k, 1), 64) * 64;
 }
-// With room for the row's scale, zero and shift behind it.
-int64_t row_bytes(int64_t k, int input_bits) {
-  return row_stride(k) * (input_bits / 8) + 64;
+// With room for the row's scale and zero behind it, and for the row times `column`.
+int64_t row_bytes(int64_t k, int input_bits, bool has_column) {
+  return row_stride(k) * (input_bits / 8 + (has_column ? 4 : 0)) + 64;
 }
 
 // Scratch for `rows` quantised rows.
@@ -38,18 +38,18 @@ struct Scratch {
   Scratch(std::byte* memory, int64_t rows, const LinearI8Args& args)
       : parts(args.input_bits / 8),
         stride(row_stride(args.k)),
-        q(reinterpret_cast<uint8_t*>(memory)),
-        scale(reinterpret_cast<float*>(memory + rows * parts * stride)),
-        shift(args.mean == nullptr ? nullptr : scale + rows),
-        zero(reinterpret_cast<int32_t*>(scale + 2 * rows)) {}
+        scaled(reinterpret_cast<float*>(memory)),
+        q(reinterpret_cast<uint8_t*>(memory + (args.column == nullptr ? 0 : stride * 4))),
+        scale(reinterpret_cast<float*>(q + rows * parts * stride)),
+        zero(reinterpret_cast<int32_t*>(scale + rows)) {}
 
-  QuantizedRows view() const { return {q, stride, scale, zero, shift, parts}; }
+  QuantizedRows view() const { return {q, stride, scale, zero, parts}; }
 
   int parts;
   int64_t stride;
+  float* scaled;  // one row, when there is a column
   uint8_t* q;
   float* scale;
-  float* shift;
   int32_t* zero;
 };
 
@@ -78,8 +78,8 @@ std::span<const KernelRow<linear_i8_kernel>> linear_i8_kernels() {
   return kRows;
 }
 
-int64_t linear_i8_workspace_bytes(int64_t m, int64_t k, int input_bits, int threads) {
-  return QuantizedWork(m, row_bytes(k, input_bits), threads).workspace_bytes();
+int64_t linear_i8_workspace_bytes(int64_t m, int64_t k, int input_bits, bool has_column, int threads) {
+  return QuantizedWork(m, row_bytes(k, input_bits, has_column), threads).workspace_bytes();
 }
 
 void linear_i8(Isa isa, const LinearI8Args& args, void* workspace, ThreadPool& pool) {
@@ -91,11 +91,15 @@ void linear_i8(Isa isa, const LinearI8Args& args, FunctionRef<const float*(int64
                ThreadPool& pool) {
   const LinearI8Kernels kernels = kernel_for(linear_i8_kernels(), isa, "linear_i8")();
   if (args.m <= 0 || args.n <= 0) return;
-  const QuantizedWork work(args.m, row_bytes(args.k, args.input_bits), pool.size());
+  const QuantizedWork work(args.m, row_bytes(args.k, args.input_bits, args.column != nullptr), pool.size());
   const auto quantize = [&](int64_t first, int64_t count, std::byte* memory) {
     const Scratch scratch(memory, work.rows(), args);
     for (int64_t r = 0; r < count; ++r) {
       const float* row = x_row(first + r);
+      if (args.column != nullptr) {
+        kernels.scale_columns(row, args.column, args.k, scratch.scaled);
+        row = scratch.scaled;
+      }
       const InputScale input = kernels.input_scale(kernels.range(row, args.k), scratch.parts);
       uint8_t* q = scratch.q + r * scratch.parts * scratch.stride;
       if (scratch.parts == 1) {
@@ -103,7 +107,6 @@ void linear_i8(Isa isa, const LinearI8Args& args, FunctionRef<const float*(int64
       } else {
         kernels.quantize16(row, args.k, input, q, q + scratch.stride);
       }
-      if (scratch.shift != nullptr) scratch.shift[r] = kernels.dot(row, args.mean, args.k);
       scratch.scale[r] = input.scale;
       scratch.zero[r] = input.zero;
     }

@@ -28,7 +28,7 @@ struct LinearI8Args {
   const int8_t* weight = nullptr;   // panel16x4, 64-byte aligned for speed
   const float* scale = nullptr;     // (n): weight (i, j) stands for scale[i] * q
   const int32_t* sum = nullptr;     // (n): sum of q over k
-  const float* mean = nullptr;      // (k), added to every row of W, or null
+  const float* column = nullptr;    // (k): column j of W is column[j] times as large, or null
   const float* bias = nullptr;      // (n), or null
   const float* residual = nullptr;  // (m, n), rows residual_stride apart, or null; may be y itself
   int64_t residual_stride = 0;
@@ -47,7 +47,7 @@ void linear_i8(Isa isa, const LinearI8Args& args, void* workspace, ThreadPool& p
 // The same with row r of x at x_row(r), wherever that is; args.x is not used.
 void linear_i8(Isa isa, const LinearI8Args& args, FunctionRef<const float*(int64_t row)> x_row, void* workspace,
                ThreadPool& pool);
-int64_t linear_i8_workspace_bytes(int64_t m, int64_t k, int input_bits, int threads);
+int64_t linear_i8_workspace_bytes(int64_t m, int64_t k, int input_bits, bool has_column, int threads);
 
 // A matrix of quantised rows: value (r, j) stands for scale[r] * (q - zero[r]), j < k. In 16 bits it stands for
 // scale[r] * (256 * (high - zero[r]) + low), the bytes `low` in a row of their own behind the row of `high`; on ISAs
@@ -58,8 +58,7 @@ struct QuantizedRows {
   int64_t stride = 0;  // bytes between rows
   const float* scale = nullptr;
   const int32_t* zero = nullptr;
-  const float* shift = nullptr;  // by row: added to every product, or null
-  int parts = 1;                 // rows of bytes for each row: 2 in 16 bits
+  int parts = 1;  // rows of bytes for each row: 2 in 16 bits
 };
 
 // What one kernel call computes: `rows` quantised rows times the panels of columns [0, n). Pointers to weight, scale,
@@ -97,7 +96,7 @@ struct LinearI8Kernels {
   InputScale (*input_scale)(Range range, int parts);
   void (*quantize)(const float* x, int64_t count, const InputScale& scale, uint8_t* q);
   void (*quantize16)(const float* x, int64_t count, const InputScale& scale, uint8_t* high, uint8_t* low);
-  float (*dot)(const float* a, const float* b, int64_t count);
+  void (*scale_columns)(const float* x, const float* column, int64_t count, float* y);  // y = x * column
   void (*multiply)(const LinearI8Block& block);
 };
 using linear_i8_kernel = LinearI8Kernels();

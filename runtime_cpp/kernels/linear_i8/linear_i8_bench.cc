@@ -17,7 +17,6 @@ struct Case {
 void run(Isa isa, const char* name, const Case& c, double peak, ThreadPool& pool) {
   const bench::Buffer x(c.m * c.k), packed(panel16x4_bytes(c.n, c.k) / 4), scale(c.n), bias(c.n), y(c.m * c.n);
   const std::vector<int32_t> sum(static_cast<size_t>(c.n), 1);
-  const bench::Buffer workspace(linear_i8_workspace_bytes(c.m, c.k, c.input_bits, pool.size()) / 4 + 16);
   LinearI8Args args;
   args.x = x.data();
   args.x_stride = c.k;
@@ -32,6 +31,7 @@ void run(Isa isa, const char* name, const Case& c, double peak, ThreadPool& pool
   args.k = c.k;
   args.activation = c.activation;
   args.input_bits = c.input_bits;
+  const bench::Buffer workspace(linear_i8_workspace_bytes(c.m, c.k, c.input_bits, false, pool.size()) / 4 + 16);
   const double seconds = bench::best_seconds([&] { linear_i8(isa, args, workspace.data(), pool); });
   const double gops = 2.0 * static_cast<double>(c.m * c.n * c.k) / seconds * 1e-9;
   std::printf("%-34s %d thread%s %5lld x %5lld x %4lld%s %9.1f us %8.1f Gop/s (%3.0f%% of peak)", name, pool.size(),

@@ -17,7 +17,7 @@ void finish_strip(const LinearI8Block& block, const int32_t* tile, int64_t row, 
   for (int64_t r = row; r < row + rows; ++r) {
     const int32_t* sums = tile + (r - row) * block.x.parts * kStripWidthI8;
     const int32_t zero_point = block.x.zero[r];
-    const Vec x_scale = set1(block.x.scale[r]), shift = set1(block.x.shift == nullptr ? 0.0f : block.x.shift[r]);
+    const Vec x_scale = set1(block.x.scale[r]);
     float* y = block.y + r * block.y_stride + begin;
     const float* residual = has_residual ? block.residual + r * block.residual_stride + begin : nullptr;
     const auto finished = [&](int64_t i, Sum weight_sum, Vec weight_scale, Vec bias) {
@@ -26,7 +26,7 @@ void finish_strip(const LinearI8Block& block, const int32_t* tile, int64_t row, 
         const Sum low = load_sum(sums + kStripWidthI8 + i);
         sum = fma(sum, set1(256.0f), to_float(kInputLow == 0 ? low : minus_product(low, kInputLow, weight_sum)));
       }
-      return activate<kActivation>(fma(sum, mul(x_scale, weight_scale), add(bias, shift)));
+      return activate<kActivation>(fma(sum, mul(x_scale, weight_scale), bias));
     };
     int64_t i = 0;
     for (; i + kLanes <= width; i += kLanes) {
@@ -93,8 +93,8 @@ inline void multiply_i8(const LinearI8Block& block) {
 namespace anyon {
 
 LinearI8Kernels ANYON_KERNEL_NAME(linear_i8_panel16x4)() {
-  return {ANYON_SIMD::range,      ANYON_SIMD::input_scale, ANYON_SIMD::quantize,
-          ANYON_SIMD::quantize16, ANYON_SIMD::dot,         ANYON_SIMD::multiply_i8};
+  return {ANYON_SIMD::range,      ANYON_SIMD::input_scale,   ANYON_SIMD::quantize,
+          ANYON_SIMD::quantize16, ANYON_SIMD::scale_columns, ANYON_SIMD::multiply_i8};
 }
 
 }  // namespace anyon

@@ -18,7 +18,7 @@ struct Product {
   int64_t m, n, k, x_stride, y_stride, residual_stride;
   Activation activation;
   int input_bits;
-  std::vector<float> x, scale, mean, bias, residual, y;
+  std::vector<float> x, scale, column, bias, residual, y;
   std::vector<int8_t> rows, packed;
   std::vector<int32_t> sum;
   std::vector<std::byte> workspace;
@@ -34,7 +34,7 @@ struct Product {
     for (int8_t& value : rows) value = static_cast<int8_t>(random.between(-127, 127));
     finish_weight();
     scale = random.floats(n, 0.001f, 0.02f);
-    if (random.coin()) mean = random.floats(k, -0.1f, 0.1f);
+    if (random.coin()) column = random.floats(k, 0.5f, 2.0f);
     if (random.coin()) bias = random.floats(n);
     if (random.coin()) residual = random.floats(m * residual_stride);
     y.assign(static_cast<size_t>(m * y_stride), kCanary);
@@ -54,7 +54,7 @@ struct Product {
     a.weight = packed.data();
     a.scale = scale.data();
     a.sum = sum.data();
-    a.mean = mean.empty() ? nullptr : mean.data();
+    a.column = column.empty() ? nullptr : column.data();
     a.input_bits = input_bits;
     a.bias = bias.empty() ? nullptr : bias.data();
     a.residual = residual.empty() ? nullptr : residual.data();
@@ -70,7 +70,8 @@ struct Product {
 
   void run(Isa isa, ThreadPool& pool) { run(isa, args(), pool); }
   void run(Isa isa, const LinearI8Args& a, ThreadPool& pool) {
-    workspace.resize(static_cast<size_t>(linear_i8_workspace_bytes(a.m, k, input_bits, pool.size())) + 64);
+    workspace.resize(static_cast<size_t>(linear_i8_workspace_bytes(a.m, k, input_bits, !column.empty(), pool.size())) +
+                     64);
     linear_i8(isa, a, aligned(), pool);
   }
   void* aligned() { return workspace.data() + (64 - reinterpret_cast<uintptr_t>(workspace.data()) % 64) % 64; }
@@ -171,7 +172,7 @@ TEST(LinearI8, SumsAreExactIntegers) {
       std::vector<int32_t> zero(static_cast<size_t>(product.m));
       for (int32_t& value : zero) value = static_cast<int32_t>(low + random.between(0, 255));
       LinearI8Block block;
-      block.x = {q.data(), stride, x_scale.data(), zero.data(), nullptr, 1};
+      block.x = {q.data(), stride, x_scale.data(), zero.data(), 1};
       block.rows = product.m;
       block.weight = product.packed.data();
       block.scale = product.scale.data();
@@ -218,10 +219,10 @@ TEST(LinearI8, AgreesWithTheReference) {
       reference::linear_i8(expected.args());
       for (size_t j = 0; j < product.y.size(); ++j) {
         // An input that lies half way between two steps may be rounded either way: up to two such in a row, each worth
-        // a step (at most 2 / 255, in 16 bits 256 times less, but there any number may) times a weight of 127 scales,
+        // a step (at most 4 / 255, in 16 bits 256 times less, but there any number may) times a weight of 127 scales,
         // stretched by no activation more than 1.13.
         const int64_t column = static_cast<int64_t>(j) % product.y_stride;
-        const double step = column < product.n ? 2.0 / 255 * 127 * product.scale[static_cast<size_t>(column)] : 0.0;
+        const double step = column < product.n ? 4.0 / 255 * 127 * product.scale[static_cast<size_t>(column)] : 0.0;
         const double bound = 2 * 1.13 * step + 1e-5 * std::max(1.0, std::fabs(double{expected.y[j]}));
         ASSERT_NEAR(product.y[j], expected.y[j], bound) << "at " << j;
       }
@@ -265,7 +266,6 @@ TEST(LinearI8, FusingIsasGiveTheSameBitsWithoutActivation) {
   for (int i = 0; i < 10; ++i) {
     Product product(random, some_rows(random), random.between(1, 150), some_depth(random));
     product.activation = Activation::kNone;
-    product.mean.clear();  // its products are summed in floats, in the order of each ISA
     SCOPED_TRACE(product.describe());
     std::vector<float> first;
     for (const auto& row : testing::runnable(linear_i8_kernels())) {
@@ -302,7 +302,7 @@ TEST(Conv1dI8, IsLinearOverZeroPaddedWindows) {
       product.residual = random.floats(time_out * args.cout);
       product.y_stride = args.cout;
       product.input_bits = 8;
-      product.mean.clear();
+      product.column.clear();
       const std::vector<float> x = random.floats(args.batch * args.time * args.cin);
       std::vector<float> y(static_cast<size_t>(args.batch * time_out * args.cout), kCanary), workspace;
       args.x = x.data();
@@ -339,9 +339,9 @@ TEST(EmbeddingI8, GivesTheRowsOfThePackedTable) {
       EXPECT_EQ(y[i * 22 + j], table.scale[id] * static_cast<float>(table.rows[id * 22 + j]));
     }
   }
-  const std::vector<float> mean = random.floats(22), without = y;
-  embedding_i8(ids.data(), 5, table.packed.data(), table.scale.data(), mean.data(), 37, 22, y.data());
-  for (size_t j = 0; j < y.size(); ++j) EXPECT_EQ(y[j], without[j] + mean[j % 22]);
+  const std::vector<float> column = random.floats(22), without = y;
+  embedding_i8(ids.data(), 5, table.packed.data(), table.scale.data(), column.data(), 37, 22, y.data());
+  for (size_t j = 0; j < y.size(); ++j) EXPECT_EQ(y[j], without[j] * column[j % 22]);
   const int64_t outside = 37;
   EXPECT_THROW(embedding_i8(&outside, 1, table.packed.data(), table.scale.data(), nullptr, 37, 22, y.data()), Error);
 }

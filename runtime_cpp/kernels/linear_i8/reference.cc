@@ -11,19 +11,18 @@ void linear_i8(const LinearI8Args& args) {
   const int64_t groups = (args.k + 3) / 4;
   std::vector<double> x(static_cast<size_t>(args.k));
   for (int64_t row = 0; row < args.m; ++row) {
-    const float* from = args.x + row * args.x_stride;
+    std::vector<float> from(args.x + row * args.x_stride, args.x + row * args.x_stride + args.k);
+    for (size_t j = 0; j < from.size() && args.column != nullptr; ++j) from[j] *= args.column[j];
     float low = 0.0f, high = 0.0f;
     for (int64_t j = 0; j < args.k; ++j) {
-      low = std::fmin(low, from[j]);
-      high = std::fmax(high, from[j]);
+      low = std::fmin(low, from[static_cast<size_t>(j)]);
+      high = std::fmax(high, from[static_cast<size_t>(j)]);
     }
     const double step = (double{high} - double{low}) / (args.input_bits == 8 ? 255.0 : 65280.0);
     const double zero = step > 0.0 ? std::floor(-low / step + 0.5) : 0.0;
-    double shift = 0.0;
     for (int64_t j = 0; j < args.k; ++j) {
-      const double q = step > 0.0 ? std::nearbyint(from[j] / step + zero) : 0.0;
+      const double q = step > 0.0 ? std::nearbyint(from[static_cast<size_t>(j)] / step + zero) : 0.0;
       x[static_cast<size_t>(j)] = step * ((args.input_bits == 8 ? std::fmin(std::fmax(q, 0.0), 255.0) : q) - zero);
-      if (args.mean != nullptr) shift += double{from[j]} * args.mean[j];
     }
     for (int64_t column = 0; column < args.n; ++column) {
       const int8_t* panel = args.weight + column / 16 * groups * 64 + column % 16 * 4;
@@ -31,7 +30,6 @@ void linear_i8(const LinearI8Args& args) {
       for (int64_t j = 0; j < args.k; ++j) {
         sum += x[static_cast<size_t>(j)] * static_cast<double>(args.scale[column]) * panel[j / 4 * 64 + j % 4];
       }
-      sum += shift;
       if (args.bias != nullptr) sum += args.bias[column];
       sum = activate(args.activation, sum);
       if (args.residual != nullptr) sum += args.residual[row * args.residual_stride + column];

@@ -93,16 +93,10 @@ inline void quantize16(const float* x, int64_t count, const InputScale& scale, u
   }
 }
 
-inline float dot(const float* a, const float* b, int64_t count) {
-  Vec sum[2] = {zero(), zero()};
+inline void scale_columns(const float* x, const float* column, int64_t count, float* y) {
   int64_t i = 0;
-  for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
-    sum[0] = fma(load(a + i), load(b + i), sum[0]);
-    sum[1] = fma(load(a + i + kLanes), load(b + i + kLanes), sum[1]);
-  }
-  float total = reduce_add(add(sum[0], sum[1]));
-  for (; i < count; ++i) total += a[i] * b[i];
-  return total;
+  for (; i + kLanes <= count; i += kLanes) store(y + i, mul(load(x + i), load(column + i)));
+  for (; i < count; ++i) y[i] = x[i] * column[i];
 }
 
 // The scale at which values up to `largest` in size fit [-127, 127]; 0 where there is nothing sensible to keep.

@@ -1,5 +1,5 @@
-// embedding_i4: inputs [ids i64 (any shape), table panel16x8 (rows, width), scale, zero, mean (width)?] -> ids' shape +
-// (width).
+// embedding_i4: inputs [ids i64 (any shape), table panel16x8 (rows, width), scale, zero, column (width)?] -> ids' shape
+// + (width).
 #include "kernels/embedding/embedding.h"
 #include "program/ops/weights.h"
 

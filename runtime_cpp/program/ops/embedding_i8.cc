@@ -1,4 +1,5 @@
-// embedding_i8: inputs [ids i64 (any shape), table panel16x4 (rows, width), scale (rows), mean (width)?] -> ids' shape
+// embedding_i8: inputs [ids i64 (any shape), table panel16x4 (rows, width), scale (rows), column (width)?] -> ids'
+// shape
 // + (width).
 #include "kernels/embedding/embedding.h"
 #include "program/ops/weights.h"

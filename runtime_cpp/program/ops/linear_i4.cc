@@ -24,13 +24,14 @@ class LinearI4 : public Op {
     }
     expect_panel16x8(context, kWeight, n_, k_, group_);
     expect_vector_or_none(context, kBias, n_);
-    expect_vector_or_none(context, kMean, k_);
+    expect_vector_or_none(context, kColumn, k_);
     shape[shape.rank() - 1] = n_;
     if (context.has(kResidual)) {
       context.expect(kResidual, DType::kF32);
       context.expect_shape(kResidual, shape);
     }
-    context.workspace(linear_i4_workspace_bytes(rows_of(shape), k_, group_, input_bits_, context.threads()));
+    context.workspace(
+        linear_i4_workspace_bytes(rows_of(shape), k_, group_, input_bits_, context.has(kColumn), context.threads()));
     context.output(0, DType::kF32, shape);
   }
 
@@ -42,7 +43,7 @@ class LinearI4 : public Op {
     args.scale = context.f32(kScale);
     args.zero = context.input(kZero).as<uint8_t>();
     args.group = group_;
-    args.mean = context.f32(kMean);
+    args.column = context.f32(kColumn);
     args.input_bits = input_bits_;
     args.bias = context.f32(kBias);
     args.residual = context.f32(kResidual);
@@ -59,7 +60,7 @@ class LinearI4 : public Op {
   bool may_reuse(int input) const override { return input == kResidual; }
 
  private:
-  static constexpr int kX = 0, kWeight = 1, kScale = 2, kZero = 3, kBias = 4, kResidual = 5, kMean = 6;
+  static constexpr int kX = 0, kWeight = 1, kScale = 2, kZero = 3, kBias = 4, kResidual = 5, kColumn = 6;
   const int64_t k_, n_, group_;
   const int input_bits_;
   const Activation activation_;

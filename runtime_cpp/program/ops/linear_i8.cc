@@ -23,13 +23,14 @@ class LinearI8 : public Op {
     }
     expect_panel16x4(context, kWeight, n_, k_);
     expect_vector_or_none(context, kBias, n_);
-    expect_vector_or_none(context, kMean, k_);
+    expect_vector_or_none(context, kColumn, k_);
     shape[shape.rank() - 1] = n_;
     if (context.has(kResidual)) {
       context.expect(kResidual, DType::kF32);
       context.expect_shape(kResidual, shape);
     }
-    context.workspace(linear_i8_workspace_bytes(rows_of(shape), k_, input_bits_, context.threads()));
+    context.workspace(
+        linear_i8_workspace_bytes(rows_of(shape), k_, input_bits_, context.has(kColumn), context.threads()));
     context.output(0, DType::kF32, shape);
   }
 
@@ -40,7 +41,7 @@ class LinearI8 : public Op {
     args.weight = context.input(kWeight).as<int8_t>();
     args.scale = context.f32(kScale);
     args.sum = context.input(kSum).as<int32_t>();
-    args.mean = context.f32(kMean);
+    args.column = context.f32(kColumn);
     args.input_bits = input_bits_;
     args.bias = context.f32(kBias);
     args.residual = context.f32(kResidual);
@@ -57,7 +58,7 @@ class LinearI8 : public Op {
   bool may_reuse(int input) const override { return input == kResidual; }
 
  private:
-  static constexpr int kX = 0, kWeight = 1, kScale = 2, kSum = 3, kBias = 4, kResidual = 5, kMean = 6;
+  static constexpr int kX = 0, kWeight = 1, kScale = 2, kSum = 3, kBias = 4, kResidual = 5, kColumn = 6;
   const int64_t k_, n_;
   const int input_bits_;
   const Activation activation_;
