@@ -1,4 +1,4 @@
-"""Gives an ONNX graph quantised weights: each becomes DequantizeLinear (f16: Cast; centred: and an Add) of initializers.
+"""Gives an ONNX graph quantised weights: each becomes DequantizeLinear of initializers (f16: Cast; equalised: and Mul).
 
 The initializers stay outside the graph: rows of the manifest say where in the bundle their values lie, and
 `unpack_initializer` reads them from the kernels' layouts.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from anyon_export.protobuf import fields, integer, message
-from anyon_quantization.centred import Centred
+from anyon_quantization.equalised import Equalised
 from anyon_quantization.int4 import Int4
 from anyon_quantization.schemes import integer_scheme, scheme
 
@@ -82,13 +82,13 @@ def _graph(graph: bytes, weights: dict[str, _Weight]) -> tuple[bytes, dict[str, 
         forms = [(output, False) for output in weight.plain] + [(output, True) for output in weight.turned]
         for output, turned in forms:
             form = f"{name}.turned" if turned else name
-            centred = isinstance(scheme(weight.scheme), Centred)
-            node, parts = _dequantised(form, f"{output}.centred" if centred else output, weight, turned)
+            equalised = isinstance(scheme(weight.scheme), Equalised)
+            node, parts = _dequantised(form, f"{output}.equalised" if equalised else output, weight, turned)
             nodes += message(_GRAPH_NODE, node)
-            if centred:
-                row = _mean_row(weight.row, turned)
-                nodes += message(_GRAPH_NODE, _node("Add", [f"{output}.centred", f"{form}.mean"], output))
-                parts = {**parts, f"{form}.mean": (FLOAT, row)}
+            if equalised:
+                row = _column_row(weight.row, turned)
+                nodes += message(_GRAPH_NODE, _node("Mul", [f"{output}.equalised", f"{form}.column"], output))
+                parts = {**parts, f"{form}.column": (FLOAT, row)}
             for part, (kind, row) in parts.items():
                 if part not in rows:
                     tensors += message(_GRAPH_INITIALIZER, _tensor(part, kind, row["shape"]))
@@ -126,11 +126,11 @@ def _dequantised(name: str, output: str, weight: _Weight, turned: bool) -> tuple
     return _node("DequantizeLinear", list(parts), output, axis=1 if turned else 0), parts
 
 
-def _mean_row(row: Row, turned: bool) -> Row:
-    """The mean row of a centred matrix, or the column of its transpose."""
+def _column_row(row: Row, turned: bool) -> Row:
+    """What each column of an equalised matrix, or each row of its transpose, is multiplied by."""
     k = row["shape"][1]
-    mean = {"tensor": f"{row['tensor']}.mean", "layout": "plain", "rows": [0, k], "shape": [k]}
-    return {**mean, "view": [k, 1], "shape": [k, 1]} if turned else mean
+    column = {"tensor": f"{row['tensor']}.column", "layout": "plain", "rows": [0, k], "shape": [k]}
+    return {**column, "view": [k, 1], "shape": [k, 1]} if turned else column
 
 
 def _turned(row: Row, turned: bool) -> Row:

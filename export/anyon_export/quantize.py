@@ -16,8 +16,8 @@ from anyon_export.attention_i8 import attention_i8
 from anyon_export.blueprint import Blueprint, OnnxProgram, Weight
 from anyon_export.expressions import Expression, half, quantised
 from anyon_export.onnx_weights import quantise_graph
+from anyon_quantization.equalised import Equalised
 from anyon_quantization.int4 import Int4
-from anyon_quantization.centred import Centred
 from anyon_quantization.matrix import QuantizationError
 from anyon_quantization.recipes import Recipe
 from anyon_quantization.schemes import integer_scheme, scheme
@@ -59,7 +59,9 @@ def quantize(blueprint: Blueprint, recipe: Recipe) -> Blueprint:
     if unused:
         raise QuantizationError(f"recipe {recipe.name!r}: {unused[0]!r} matches no weight of {blueprint.name}")
     chosen = {name: choice for name, choice in choices.items() if choice is not None and choice.scheme != "f32"}
-    programs = {name: _program(program, chosen, recipe, name in recipe.wide) for name, program in blueprint.programs.items()}
+    programs = {
+        name: _program(program, chosen, recipe, name in recipe.wide) for name, program in blueprint.programs.items()
+    }
     weights: dict[str, Weight] = {}
     for name, weight in blueprint.weights.items():
         weights |= _weights(name, weight, chosen.get(name))
@@ -103,9 +105,7 @@ def _matrix(weight: Weight) -> Expression:
     return weight.expression.of[0]
 
 
-def _program(
-    program: Mapping[str, Any], chosen: Mapping[str, _Choice], recipe: Recipe, wide: bool
-) -> dict[str, Any]:
+def _program(program: Mapping[str, Any], chosen: Mapping[str, _Choice], recipe: Recipe, wide: bool) -> dict[str, Any]:
     ops = [_op(op, chosen, recipe) for op in program["ops"]]
     if wide:
         ops = [{**op, "attrs": {**op["attrs"], "input_bits": 16}} if op["op"] in _PRODUCTS else op for op in ops]
@@ -117,15 +117,15 @@ def _op(op: Op, chosen: Mapping[str, _Choice], recipe: Recipe) -> Op:
     choice = chosen.get(op["inputs"][1]) if len(op["inputs"]) > 1 else None
     if choice is None or choice.kind == "f16":
         return op
-    if (op["op"], choice.kind) not in _OPS or (op["op"] == "conv1d" and isinstance(scheme(choice.scheme), Centred)):
+    if (op["op"], choice.kind) not in _OPS or (op["op"] == "conv1d" and isinstance(scheme(choice.scheme), Equalised)):
         raise QuantizationError(
             f"recipe {recipe.name!r}: {op['inputs'][1]}: {op['op']} cannot read {choice.scheme} (int8 or f16 fit)"
         )
     name, roles = _OPS[op["op"], choice.kind]
     weight = op["inputs"][1]
     inputs = [op["inputs"][0], weight, *(f"{weight}.{role}" for role in roles), *op["inputs"][2:]]
-    if isinstance(scheme(choice.scheme), Centred):
-        inputs.append(f"{weight}.mean")
+    if isinstance(scheme(choice.scheme), Equalised):
+        inputs.append(f"{weight}.column")
     return {**op, "op": name, "inputs": inputs, "attrs": _attributes(op["attrs"], choice)}
 
 

@@ -99,16 +99,14 @@ STANDARD = {
     for recipe in (
         Recipe("f32", "f32"),
         Recipe("f16", "f16", tables="f16"),
-        Recipe(
-            "int8", "int8", tables="f16", attention="i8", wide=("decoder",), overrides={_HEAD: "int8-centred"}
-        ),
+        Recipe("int8", "int8", tables="f16", attention="i8", wide=("decoder",), overrides={_HEAD: "int8-equalised"}),
         Recipe(
             "int4",
             "int4",
             tables="f16",
             attention="i8",
             wide=("decoder",),
-            overrides={**dict.fromkeys(_ENCODER, "int8"), _HEAD: "int4-centred"},
+            overrides={**dict.fromkeys(_ENCODER, "int8"), _HEAD: "int4-equalised"},
         ),
     )
 }

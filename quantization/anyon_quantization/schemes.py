@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from anyon_quantization.centred import SUFFIX, Centred
+from anyon_quantization.equalised import SUFFIX, Equalised
 from anyon_quantization.float16 import Float16
 from anyon_quantization.float32 import Float32
 from anyon_quantization.int4 import Int4
@@ -13,16 +13,16 @@ from anyon_quantization.matrix import QuantizationError, Scheme
 
 _INT4 = re.compile(r"int4(?:-g(\d+))?(-sym)?")
 _OTHERS: dict[str, Scheme] = {scheme.name: scheme for scheme in (Float32(), Float16(), Int8())}
-NAMES = (*_OTHERS, "int4", "int4-g32", "int4-g64", "int4-g128", "int4-g64-sym", "int8-centred", "int4-centred")
+NAMES = (*_OTHERS, "int4", "int4-g32", "int4-g64", "int4-g128", "int4-g64-sym", "int8-equalised")
 
 
 def scheme(name: str) -> Scheme:
-    """f32, f16, int8, int4 (groups of 64), int4-g32, int4-g128-sym, ..., each integer one also with "-centred" behind it.
+    """f32, f16, int8, int4 (groups of 64), int4-g32, int4-g128-sym, ..., integer ones also with "-equalised" behind.
     QuantizationError for anything else."""
     if name.endswith(SUFFIX):
         inner = scheme(name.removesuffix(SUFFIX))
         if isinstance(inner, Int8 | Int4):
-            return Centred(inner)
+            return Equalised(inner)
     if name in _OTHERS:
         return _OTHERS[name]
     found = _INT4.fullmatch(name)
@@ -32,6 +32,6 @@ def scheme(name: str) -> Scheme:
 
 
 def integer_scheme(name: str) -> Scheme:
-    """The scheme, or what a centred one quantises with."""
+    """The scheme, or what a equalised one quantises with."""
     found = scheme(name)
-    return found.inner if isinstance(found, Centred) else found
+    return found.inner if isinstance(found, Equalised) else found

@@ -67,9 +67,9 @@ def symmetric_tokens(x: Array, bits: int) -> Array:
     return np.rint(x / scale) * scale
 
 
-def centre(x: Array, mean: Array | None) -> Array:
-    """What the mean row of a centred matrix adds to every product."""
-    return np.zeros((*x.shape[:-1], 1), np.float32) if mean is None else x @ mean[:, None]
+def equalised(x: Array, column: Array | None) -> Array:
+    """The input of a product whose weight's columns were made equally large."""
+    return x if column is None else x * column
 
 
 def int8_product(x: Array, q: Array, scale: Array, bits: int = 8) -> Array:
@@ -124,7 +124,7 @@ class Interpreter:
         sums: Array,
         bias: Array | None,
         residual: Array | None,
-        mean: Array | None = None,
+        column: Array | None = None,
         *,
         k: int,
         n: int,
@@ -132,7 +132,7 @@ class Interpreter:
         input_bits: int = 8,
     ) -> Array:
         assert (x.shape[-1], len(scale)) == (k, n)
-        y = int8_product(x, self._int8(weight, scale, sums, k), scale, input_bits) + centre(x, mean)
+        y = int8_product(equalised(x, column), self._int8(weight, scale, sums, k), scale, input_bits)
         return self._finish(y, bias, residual, activation)
 
     def _linear_i4(
@@ -143,7 +143,7 @@ class Interpreter:
         zero: Array,
         bias: Array | None,
         residual: Array | None,
-        mean: Array | None = None,
+        column: Array | None = None,
         *,
         k: int,
         n: int,
@@ -152,8 +152,9 @@ class Interpreter:
         input_bits: int = 8,
     ) -> Array:
         assert x.shape[-1] == k
-        product = symmetric_tokens(x, input_bits) @ self._kept(unpack_int4, weight, scale, zero, n, k, group).T
-        return self._finish(product + centre(x, mean), bias, residual, activation)
+        rounded_x = symmetric_tokens(equalised(x, column), input_bits)
+        product = rounded_x @ self._kept(unpack_int4, weight, scale, zero, n, k, group).T
+        return self._finish(product, bias, residual, activation)
 
     def _int8(self, weight: Array, scale: Array, sums: Array, columns: int) -> Array:
         q = self._kept(unpack_int8, weight, len(scale), columns)
@@ -213,11 +214,11 @@ class Interpreter:
         return table[ids].astype(np.float32)
 
     def _embedding_i8(
-        self, ids: Array, weight: Array, scale: Array, mean: Array | None = None, *, rows: int, width: int
+        self, ids: Array, weight: Array, scale: Array, column: Array | None = None, *, rows: int, width: int
     ) -> Array:
         assert len(scale) == rows
         table = (self._kept(unpack_int8, weight, rows, width) * scale[:, None])[ids]
-        return table if mean is None else table + mean
+        return table if column is None else table * column
 
     def _embedding_i4(
         self,
@@ -225,14 +226,14 @@ class Interpreter:
         weight: Array,
         scale: Array,
         zero: Array,
-        mean: Array | None = None,
+        column: Array | None = None,
         *,
         rows: int,
         width: int,
         group: int,
     ) -> Array:
         table = self._kept(unpack_int4, weight, scale, zero, rows, width, group)[ids]
-        return table if mean is None else table + mean
+        return table if column is None else table * column
 
     def _add(self, a: Array, b: Array) -> Array:
         return a + b

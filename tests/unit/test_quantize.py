@@ -65,17 +65,17 @@ def test_int8_replaces_every_product_and_the_tied_table() -> None:
 def test_an_op_reads_its_tensors_in_the_kernels_order() -> None:
     decoder = made("int8").programs["decoder"]["ops"]
     embedding, head = decoder[0], decoder[-1]
-    assert embedding["inputs"] == ["tokens", HEAD, f"{HEAD}.scale"]
+    assert embedding["inputs"] == ["tokens", HEAD, f"{HEAD}.scale", f"{HEAD}.column"]
     assert embedding["attrs"] == {"rows": 51864, "width": 384}
-    assert head["inputs"][1:] == [HEAD, f"{HEAD}.scale", f"{HEAD}.sum", "", ""]
-    assert head["attrs"] == {"k": 384, "n": 51864, "activation": "none"}
+    assert head["inputs"][1:] == [HEAD, f"{HEAD}.scale", f"{HEAD}.sum", "", "", f"{HEAD}.column"]
+    assert head["attrs"] == {"k": 384, "n": 51864, "activation": "none", "input_bits": 16}
     conv = next(op for op in made("int8").programs["encoder"]["ops"] if op["op"] == "conv1d_i8")
     name = "encoder.conv1.weight"
     assert conv["inputs"] == ["x0", name, f"{name}.scale", f"{name}.sum", "encoder.conv1.bias", ""]
     assert conv["attrs"]["cin"] == 80
     head = made("int4").programs["decoder"]["ops"][-1]
-    assert head["inputs"][1:] == [HEAD, f"{HEAD}.scale", f"{HEAD}.zero", "", ""]
-    assert head["attrs"] == {"k": 384, "n": 51864, "activation": "none", "group": 64}
+    assert head["inputs"][1:] == [HEAD, f"{HEAD}.scale", f"{HEAD}.zero", "", "", f"{HEAD}.column"]
+    assert head["attrs"] == {"k": 384, "n": 51864, "activation": "none", "group": 64, "input_bits": 16}
 
 
 @pytest.mark.parametrize("recipe", ["f16", "int8", "int4"])
