@@ -33,7 +33,8 @@ inline float quantize_i4(const float* x, int64_t count, int64_t group, int64_t g
     const int64_t left = count - i;
     const Vec value = left >= kLanes ? load(x + i) : load_partial(x + i, left);
     const Vec whole = none ? zero() : rounded(max(min(mul(value, inverse), limit), sub(zero(), limit)));
-    const Vec upper = parts == 1 ? whole : rounded(mul(whole, set1(1.0f / 256.0f)));
+    // Half a step above the nearest multiple of 256, so that no rest is 128.
+    const Vec upper = parts == 1 ? whole : rounded(fma(whole, set1(1.0f / 256.0f), set1(0.5f / 256.0f)));
     const Vec lower = fnma(upper, set1(256.0f), whole);
     uint8_t lanes[2][kLanes];
     store_bytes(left >= kLanes ? high + i : lanes[0], upper);

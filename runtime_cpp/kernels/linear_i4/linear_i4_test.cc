@@ -146,6 +146,24 @@ TEST(LinearI4, InputsWithoutARangeGiveTheBias) {
   }
 }
 
+TEST(LinearI4, SixteenBitInputsAreExactForEveryInteger) {
+  for (const auto& row : testing::runnable(linear_i4_kernels())) {
+    SCOPED_TRACE(row.name);
+    const LinearI4Kernels kernels = row.function();
+    std::vector<float> x;
+    for (int value = -32639; value <= 32639; ++value) x.push_back(static_cast<float>(value));
+    const auto count = static_cast<int64_t>(x.size()), groups = (count + 127) / 128, stride = groups * 128;
+    std::vector<int8_t> q(static_cast<size_t>(2 * stride));
+    std::vector<int32_t> sums(static_cast<size_t>(groups));
+    const float scale = kernels.quantize(x.data(), count, 128, groups, 2, q.data(), stride, sums.data());
+    EXPECT_NEAR(scale, 1.0f, 1e-6f);
+    for (int64_t i = 0; i < count; ++i) {
+      ASSERT_EQ(256 * q[static_cast<size_t>(i)] + q[static_cast<size_t>(stride + i)], x[static_cast<size_t>(i)]);
+    }
+    EXPECT_EQ(sums[0], -(32639 + 32512) * 128 / 2);
+  }
+}
+
 TEST(EmbeddingI4, GivesTheRowsOfThePackedTable) {
   Random random(5);
   Product table(random, 1, 37, 90);

@@ -133,6 +133,22 @@ TEST(LinearI8, EveryIsaRoundsRowsToWithinHalfAStep) {
   }
 }
 
+TEST(LinearI8, SixteenBitInputsAreExactForEveryInteger) {
+  for (const auto& row : testing::runnable(linear_i8_kernels())) {
+    SCOPED_TRACE(row.name);
+    const LinearI8Kernels kernels = row.function();
+    std::vector<float> x;
+    for (int value = 0; value <= 65280; ++value) x.push_back(static_cast<float>(value));
+    std::vector<uint8_t> high(x.size()), low(x.size());
+    const InputScale scale = kernels.input_scale(kernels.range(x.data(), static_cast<int64_t>(x.size())), 2);
+    kernels.quantize16(x.data(), static_cast<int64_t>(x.size()), scale, high.data(), low.data());
+    for (size_t i = 0; i < x.size(); ++i) {
+      const auto byte = [&](uint8_t value) { return scale.zero < 0 ? static_cast<int8_t>(value) + 128 : value; };
+      ASSERT_EQ(256 * byte(high[i]) + byte(low[i]), static_cast<int>(i));
+    }
+  }
+}
+
 TEST(LinearI8, ZeroStaysExactAndConstantsOfNothingAreNothing) {
   for (const auto& row : testing::runnable(linear_i8_kernels())) {
     SCOPED_TRACE(row.name);
