@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from anyon import _native
 from anyon.audio import open_audio
-from anyon.engines import EngineRack, engine_maker
+from anyon.engines import Engine, EngineRack, engine_maker
 from anyon.errors import BundleError, translated
 from anyon.options import native_options
 from anyon.placement import Placement
@@ -149,6 +150,15 @@ class WhisperModel:
         with self._lock:
             self._running.add(transcription)
         return transcription
+
+    @contextmanager
+    def lent_engine(self) -> Iterator[Engine]:
+        """The engine that the next transcription will use, for measuring it."""
+        engine = self._rack.take()
+        try:
+            yield engine
+        finally:
+            self._rack.give_back(engine)
 
     def cancel(self) -> None:
         """Ends every transcription that is running on this model within one token; any thread may call it."""

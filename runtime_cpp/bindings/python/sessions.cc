@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "arrays.h"
+#include "program/native_session.h"
 
 namespace anyon::python {
 
@@ -39,6 +40,22 @@ std::vector<py::array> run_with_arrays(Session& session, const std::vector<py::a
   std::vector<py::array> outputs;
   for (const TensorView& view : output_views) outputs.push_back(array_copy(view));
   return outputs;
+}
+
+py::list take_events(NativeSession& session) {
+  py::list events;
+  for (const OpEvent& event : session.events()) {
+    const ProgramOp& op = session.program().ops[static_cast<size_t>(event.op)];
+    std::string where = op.name;
+    for (size_t i = 0; where.empty() && i < op.inputs.size(); ++i) {
+      if (op.inputs[i] < 0) continue;
+      const Value& value = session.program().values[static_cast<size_t>(op.inputs[i])];
+      if (value.kind == ValueKind::kWeight) where = value.name;
+    }
+    events.append(py::make_tuple(op.row->name, where, event.begin_ns, event.end_ns));
+  }
+  session.clear_events();
+  return events;
 }
 
 }  // namespace
@@ -132,6 +149,10 @@ void bind_sessions(py::module_& module) {
           py::arg("rows"))
       .def("truncate_states", &Session::truncate_states, py::arg("length"))
       .def("state_length", &Session::state_length);
+  py::class_<NativeSession, Session>(module, "NativeSession", "A program on the native backend.")
+      .def("set_profiling", &NativeSession::set_profiling, py::arg("on"),
+           "While on, every op of every run leaves an event.")
+      .def("take_events", &take_events, "(op, where in the model, begin and end in nanoseconds) of every event so far.");
 }
 
 }  // namespace anyon::python

@@ -14,6 +14,7 @@ COMMANDS = {
     "transcribe": "Turn speech into text.",
     "models": "List the models that have a name, and what is in the cache.",
     "inspect": "Show what a bundle or a checkpoint holds.",
+    "bench": "Measure a model on this machine, op by op if asked.",
     "doctor": "Say what this machine can run, and why.",
     "export": "Make a bundle from a checkpoint through PyTorch and ONNX, checked step by step.",
 }

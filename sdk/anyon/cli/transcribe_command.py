@@ -139,13 +139,18 @@ def _temperatures(first: float, step: float) -> list[float]:
     return [round(first + i * step, 6) for i in range(max(1, count))]
 
 
+def demo_recording() -> Path:
+    """The recording of the demo extra. UsageError when it is not installed."""
+    spec = importlib.util.find_spec(_DEMO_PACKAGE)
+    path = Path(spec.origin).parent / _DEMO_FILE if spec is not None and spec.origin else None
+    if path is None or not path.is_file():
+        raise click.UsageError("the demo's recording is not installed: pip install 'anyon[demo]'")
+    return path
+
+
 def _files(files: list[str], demo: bool) -> list[str]:
     if demo:
-        spec = importlib.util.find_spec(_DEMO_PACKAGE)
-        path = Path(spec.origin).parent / _DEMO_FILE if spec is not None and spec.origin else None
-        if path is None or not path.is_file():
-            raise click.UsageError("--demo: the recording is not installed: pip install 'anyon[demo]'")
-        files.append(str(path))
+        files.append(str(demo_recording()))
     if not files:
         raise click.UsageError("no recording: give a FILE, - for stdin, or --demo")
     if files.count(STDIN) > 1 or len(set(files)) != len(files):
