@@ -334,3 +334,29 @@ def test_the_command_starts_without_numpy_heavy_or_audio_imports(environment: di
     )
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
+
+
+def test_bench_measures_and_writes_a_trace_of_every_op(
+    run_anyon: RunAnyon, tiny_en: Any, beckett: Path, tmp_path: Path
+) -> None:
+    trace = tmp_path / "trace.json"
+    done = run_anyon("bench", "tiny.en", beckett, "--threads", "1", "--runs", "1", "--profile", trace, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    (row,) = report["rows"]
+    assert row["audio_s"] == pytest.approx(10.0, abs=0.1)
+    assert 0 < row["encoder_window_s"] < row["wall_s"]
+    assert sum(op["share"] for op in report["profile"]) == pytest.approx(1.0)
+    decoder = {op["op"]: op["calls"] for op in report["profile"] if op["program"] == "decoder"}
+    assert decoder["embedding"] == 2 * (decoder["layer_norm"] // 13)  # tokens and positions, 13 norms, in each run
+    events = [event for event in json.loads(trace.read_text())["traceEvents"] if event["ph"] == "X"]
+    assert len(events) == sum(op["calls"] for op in report["profile"])
+    assert all(event["dur"] >= 0 for event in events)
+
+
+def test_bench_explains_what_it_cannot_do(run_anyon: RunAnyon, beckett: Path, tmp_path: Path) -> None:
+    done = run_anyon(
+        "bench", "tiny.en", beckett, "--runs", "1", "--threads", "1", "--profile", tmp_path / "no" / "t.json"
+    )
+    assert done.returncode == 2
+    assert "no/t.json" in done.stderr

@@ -63,7 +63,7 @@ def command(
     report: dict[str, Any] = {"model": model, "audio": audio.name, "rows": []}
     for count in threads or sorted({1, default_threads()}):
         started = time.perf_counter()
-        loaded = anyon.load(model, backend=backend, threads=count, **({"recipe": recipe} if recipe else {}))
+        loaded = anyon.load(model, backend=backend, threads=count, recipe=recipe)
         load = time.perf_counter() - started
         row = {"threads": count, "load_s": load, **_measured(loaded, audio, runs, as_json)}
         report["recipe"] = loaded.info["recipe"]
@@ -122,7 +122,9 @@ def _profiled(model: WhisperModel, audio: Path, path: Path) -> list[dict[str, An
 
 
 def _print(report: dict[str, Any]) -> None:
-    click.echo(f"{report['model']} ({report['recipe']}), {report['audio']}, {report['rows'][0]['audio_s']:.1f} s of audio")
+    click.echo(
+        f"{report['model']} ({report['recipe']}), {report['audio']}, {report['rows'][0]['audio_s']:.1f} s of audio"
+    )
     click.echo(f"{'threads':>7} {'seconds':>9} {'x real time':>12} {'encoder ms':>11} {'ms/token':>9} {'load ms':>8}")
     for row in report["rows"]:
         click.echo(
