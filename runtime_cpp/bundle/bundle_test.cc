@@ -136,7 +136,8 @@ TEST(Bundle, SurvivesFlippedBits) {
     const size_t at = random() % file.size();
     flipped[at] ^= static_cast<char>(1 << random() % 8);
     try {
-      for (const BundleTensor& tensor : BundleWriter::open_bytes(flipped)->tensors()) {
+      const auto bundle = BundleWriter::open_bytes(flipped);
+      for (const BundleTensor& tensor : bundle->tensors()) {
         ASSERT_LE(tensor.offset + tensor.view.bytes(), static_cast<int64_t>(file.size()));
       }
     } catch (const Error& error) {

@@ -285,7 +285,8 @@ TEST(TokenizerFiles, WhatATokenizerJsonCannotMeanIsRefusedByName) {
       {R"("normalizer":null)", R"("version":"\ud800")", "not valid JSON"},
   };
   for (const auto& [from, to, expected] : cases) {
-    const std::string message = refusal([&] { BpeTokenizer::from_tokenizer_json(changed(from, to)).encode("hi"); });
+    const std::string text = changed(from, to);
+    const std::string message = refusal([&] { BpeTokenizer::from_tokenizer_json(text).encode("hi"); });
     EXPECT_NE(message.find(expected), std::string::npos) << "wanted " << expected << ", got " << message;
   }
   const std::string whole = changed("", "");

@@ -8,8 +8,7 @@
 namespace anyon {
 namespace {
 
-constexpr int32_t kEot = 10;
-constexpr int32_t kSpecial = 11;
+constexpr int32_t kEot = 10;   // 11 and 12 are other special tokens
 constexpr int32_t kTime = 13;  // <|0.00|>
 constexpr int32_t kVocab = 21;
 

@@ -24,7 +24,8 @@ void LanguageDetector::hear(std::span<const float> logits) {
                    [](const auto& a, const auto& b) { return a.second > b.second; });
   ++heard_;
 
-  const auto& [code, probability] = probabilities_.front();
+  const std::string& code = probabilities_.front().first;
+  const float probability = probabilities_.front().second;
   if (probability > threshold_) {
     decided_ = true;
     language_ = code;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,6 +36,7 @@ inline constexpr int64_t kFrames = 1500;
 inline constexpr int64_t kHeadDim = 4;
 
 inline int32_t at(double seconds) {
+  if (seconds > 30.0) throw std::out_of_range("a window has 30 s");
   return kTime + static_cast<int32_t>(seconds * 50.0 + 0.5);
 }
 

@@ -60,6 +60,7 @@ int64_t queries_per_head(const AttentionArgs& args) {
 // One row of k and v with one head: the queries of batch rows that share it, numbered through.
 struct Head {
   Head(const AttentionArgs& a, int64_t index) : args(a), kv(index / a.heads), head(index % a.heads) {
+    if (a.kv_len == 0) return;  // k and v may be null then, which nothing may be added to
     const int64_t row = a.kv_rows == nullptr ? kv : a.kv_rows[kv];
     k = a.k + row * a.k_strides.batch + head * a.k_strides.head;
     v = a.v + row * a.v_strides.batch + head * a.v_strides.head;
@@ -78,8 +79,8 @@ struct Head {
 
   const AttentionArgs& args;
   int64_t kv, head;
-  const float* k;
-  const float* v;
+  const float* k = nullptr;
+  const float* v = nullptr;
 };
 
 void run_few(Isa isa, const AttentionArgs& args, float* scratch, ThreadPool& pool) {
