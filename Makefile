@@ -77,10 +77,11 @@ avx512:
 	cmake --build build/avx512
 	ctest --test-dir build/avx512 --output-on-failure -j 2
 
+# The fuzz targets are part of the ASan build.
 fuzz:
-	cmake --preset fuzz $(CMAKE_PYTHON) > /dev/null
-	cmake --build --preset fuzz
-	.ci/fuzz build/fuzz/tests/fuzz $(FUZZ_SECONDS) $(FUZZ_JOBS)
+	cmake --preset asan-ubsan $(CMAKE_PYTHON) > /dev/null
+	cmake --build --preset asan-ubsan
+	.ci/fuzz build/asan-ubsan/tests/fuzz $(FUZZ_SECONDS) $(FUZZ_JOBS)
 
 # Side by side with the peers: installs them into an environment of their own under build/.
 bench: dev-env
