@@ -17,8 +17,8 @@ constexpr KernelRow<attention_i8_kernel> kRows[] = {
 #undef ANYON_KERNEL
 };
 
-constexpr int64_t kQueries = 96;  // of one task, a multiple of every strip
-constexpr int64_t kMaxStripRows = 6;
+constexpr int64_t kQueries = 96;                        // of one task, a multiple of every strip
+constexpr int64_t kMaxStripRows = 6, kGroupStrips = 4;  // of all ISAs
 // Fewer products than this are done before another thread has woken.
 constexpr int64_t kMinProducts = 128 << 10;
 
@@ -43,10 +43,11 @@ std::span<const KernelRow<attention_i8_kernel>> attention_i8_kernels() {
 }
 
 int64_t attention_i8_scratch_bytes(int64_t head_dim) {
-  // Scores and weights of a block, sums and tile, and the queries of a strip.
-  const int64_t width = round_up(head_dim, 16);
-  const int64_t row = kBlockKeys * 5 + width * 4 + std::max(kBlockKeys, width) * 4 + round_up(head_dim, 64);
-  return round_up(kMaxStripRows * row, 64);
+  // Scores, products and weights of a strip and a block; sums and queries of a group of strips.
+  const int64_t width = round_up(head_dim, 16), strip = kMaxStripRows, group = kMaxStripRows * kGroupStrips;
+  const int64_t bytes =
+      strip * (kBlockKeys * 5 + std::max(kBlockKeys, width) * 4) + group * (width * 4 + round_up(head_dim, 64));
+  return round_up(bytes, 64);
 }
 
 int64_t attention_i8_workspace_bytes(const AttentionArgs& args, int threads) {

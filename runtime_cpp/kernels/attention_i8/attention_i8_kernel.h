@@ -120,29 +120,53 @@ inline Vec coarse_exp2(Vec x) {
   return mul(p, shift_to_exponent(shifted));
 }
 
-// 2^x of one number, as exact as simd_math.h's.
-inline float exp2_of(float x) {
-  return reduce_max(exp2_to_127(set1(x)));
-}
+// Queries that go over the keys together, so that a block of keys and values is read from the first-level cache: a few
+// strips, each as many rows as the micro kernel takes.
+inline constexpr int64_t kGroupStrips = 4;
+inline constexpr int64_t kGroupRows = kGroupStrips * kStripRowsI8;
+inline constexpr int64_t kStripLanes = (kStripRowsI8 + kLanes - 1) / kLanes * kLanes;
 
-// The scratch of one strip of queries.
-struct StripScratch {
-  StripScratch(void* memory, int64_t head_dim)
-      : depth(round_up(head_dim, 4)),
-        width(round_up(head_dim, kPanelWidth)),
-        scores(static_cast<float*>(memory)),
+// Running state of a group of queries, and the scratch of one strip and one block.
+struct AttendGroup {
+  AttendGroup(const AttendArgs& attend, const PackedHead& packed_head)
+      : args(attend),
+        head(packed_head),
+        query_stride(round_up(args.head_dim, 64)),
+        scores(static_cast<float*>(args.scratch)),
         sums(scores + kStripRowsI8 * kBlockKeysI8),
-        products(reinterpret_cast<int32_t*>(sums + kStripRowsI8 * width)),
-        queries(reinterpret_cast<uint8_t*>(products + kStripRowsI8 * larger<int64_t>(kBlockKeysI8, width))),
-        weights(queries + kStripRowsI8 * round_up(head_dim, 64)) {}
+        products(reinterpret_cast<int32_t*>(sums + kGroupRows * head.width)),
+        weights(reinterpret_cast<uint8_t*>(products + kStripRowsI8 * larger<int64_t>(kBlockKeysI8, head.width))),
+        queries(weights + kStripRowsI8 * kBlockKeysI8) {}
 
-  int64_t depth, width;
-  float* scores;      // (rows, kBlockKeysI8)
-  float* sums;        // (rows, width): weights times values so far
-  int32_t* products;  // (rows, kBlockKeysI8) with keys, then (rows, width) with values
-  uint8_t* queries;   // (rows, head_dim) to whole cache lines
-  uint8_t* weights;   // (rows, kBlockKeysI8)
+  const AttendArgs& args;
+  const PackedHead& head;
+  int64_t query_stride;
+  float* scores;      // (strip rows, kBlockKeysI8)
+  float* sums;        // (group rows, width): weights times values so far
+  int32_t* products;  // (strip rows, kBlockKeysI8) with keys, then (strip rows, width) with values
+  uint8_t* weights;   // (strip rows, kBlockKeysI8)
+  uint8_t* queries;   // (group rows, head_dim) to whole cache lines
+  float query_scale[kGroupRows];
+  // Strip by strip in whole vectors: of all scores so far, and of all weights.
+  alignas(64) float maximum[kGroupStrips * kStripLanes];
+  alignas(64) float total[kGroupStrips * kStripLanes];
 };
+
+inline void load_queries(AttendGroup& group, const float* const* q_rows, int64_t rows) {
+  const int64_t head_dim = group.args.head_dim;
+  for (int64_t i = 0; i < kGroupStrips * kStripLanes; ++i) {
+    group.maximum[i] = -__builtin_inff();
+    group.total[i] = 0.0f;
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    const Range extent = range(q_rows[r], head_dim);
+    const float scale = symmetric_scale(larger(-extent.low, extent.high));
+    const InputScale input = {scale, scale > 0.0f ? 1.0f / scale : 0.0f, kMiddle};
+    quantize(q_rows[r], head_dim, input, group.queries + r * group.query_stride);
+    group.query_scale[r] = scale * group.args.scale * kLog2E;  // scores in powers of two
+    for (int64_t j = 0; j < group.head.width; ++j) group.sums[r * group.head.width + j] = 0.0f;
+  }
+}
 
 // products = x (rows, 4 * groups) times `panels` panels, several at a time.
 inline void multiply_panels(const uint8_t* x, int64_t x_stride, int64_t rows, const int8_t* weight,
@@ -155,100 +179,128 @@ inline void multiply_panels(const uint8_t* x, int64_t x_stride, int64_t rows, co
   }
 }
 
-inline void attend_strip(const AttendArgs& args, const PackedHead& head, const float* const* q_rows,
-                         float* const* y_rows, int64_t rows) {
-  const StripScratch scratch(args.scratch, args.head_dim);
-  const auto* keys = reinterpret_cast<const int8_t*>(args.packed);
-  const auto* values = reinterpret_cast<const int8_t*>(args.packed + head.values);
-  const auto* key_scales = reinterpret_cast<const float*>(args.packed + head.key_scales);
-  const auto* key_sums = reinterpret_cast<const int32_t*>(args.packed + head.key_sums);
-  const auto* value_scales = reinterpret_cast<const float*>(args.packed + head.value_scales);
-  const auto* value_means = reinterpret_cast<const float*>(args.packed + head.value_means);
-  float maximum[kStripRowsI8], total[kStripRowsI8], query_scale[kStripRowsI8];
-  const int64_t query_stride = round_up(args.head_dim, 64);
-  for (int64_t r = 0; r < rows; ++r) {
-    maximum[r] = -__builtin_inff();
-    total[r] = 0.0f;
-    const Range extent = range(q_rows[r], args.head_dim);
-    const float scale = symmetric_scale(larger(-extent.low, extent.high));
-    const InputScale input = {scale, scale > 0.0f ? 1.0f / scale : 0.0f, kMiddle};
-    quantize(q_rows[r], args.head_dim, input, scratch.queries + r * query_stride);
-    query_scale[r] = scale * args.scale * kLog2E;  // scores in powers of two
-    for (int64_t j = 0; j < scratch.width; ++j) scratch.sums[r * scratch.width + j] = 0.0f;
+// Products of row r of the strip with `count` keys from `begin` to scores, before the query's scale; returns the
+// largest.
+inline float score_row(const AttendGroup& group, int64_t r, int64_t begin, int64_t count) {
+  const auto* key_scales = reinterpret_cast<const float*>(group.args.packed + group.head.key_scales) + begin;
+  const auto* key_sums = reinterpret_cast<const int32_t*>(group.args.packed + group.head.key_sums) + begin;
+  const int32_t* products = group.products + r * kBlockKeysI8;
+  float* scores = group.scores + r * kBlockKeysI8;
+  const auto score = [&](int64_t i) {
+    return mul(to_float(sub(load_sum(products + i), load_sum(key_sums + i))), load(key_scales + i));
+  };
+  Vec top[2] = {set1(-__builtin_inff()), set1(-__builtin_inff())};
+  int64_t i = 0;
+  for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
+    const Vec a = score(i), b = score(i + kLanes);
+    store(scores + i, a);
+    store(scores + i + kLanes, b);
+    top[0] = max(a, top[0]);
+    top[1] = max(b, top[1]);
   }
-  for (int64_t begin = 0; begin < args.kv_len; begin += kBlockKeysI8) {
-    const int64_t count = smaller(kBlockKeysI8, args.kv_len - begin);
-    const int64_t padded = round_up(count, kPackedKeys);
-    multiply_panels(scratch.queries, query_stride, rows, keys + begin * head.depth, head.depth * kPanelWidth,
-                    padded / kPanelWidth, head.depth / 4, scratch.products, kBlockKeysI8);
-    float kept[kStripRowsI8], added[kStripRowsI8];  // what sums so far, and those of this block, are multiplied by
-    for (int64_t r = 0; r < rows; ++r) {
-      float* scores = scratch.scores + r * kBlockKeysI8;
-      Vec top[2] = {set1(-__builtin_inff()), set1(-__builtin_inff())};
-      const auto score = [&](int64_t i) {
-        const Sum sum = sub(load_sum(scratch.products + r * kBlockKeysI8 + i), load_sum(key_sums + begin + i));
-        return mul(to_float(sum), load(key_scales + begin + i));
-      };
-      int64_t i = 0;
-      for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
-        const Vec a = score(i), b = score(i + kLanes);
-        store(scores + i, a);
-        store(scores + i + kLanes, b);
-        top[0] = max(a, top[0]);
-        top[1] = max(b, top[1]);
-      }
-      for (; i < padded; i += kLanes) {
-        store(scores + i, score(i));
-        for (int64_t j = larger(i, count); j < i + kLanes; ++j) scores[j] = -__builtin_inff();
-        top[0] = max(load(scores + i), top[0]);
-      }
-      const float block_maximum = reduce_max(max(top[0], top[1])) * query_scale[r];
-      // Weights of the block are relative to its own maximum, so that a block of small ones keeps its precision.
-      const Vec factor = set1(query_scale[r]), shift = set1(kLog2Largest - block_maximum);
-      constexpr float kRounder = 12582912.0f;
-      Vec sum[2] = {zero(), zero()};
-      uint8_t* weights = scratch.weights + r * kBlockKeysI8;
-      for (i = 0; i < padded; i += 2 * kLanes) {
+  float largest = reduce_max(max(top[0], top[1]));
+  for (; i < count; i += kLanes) {  // rows are padded to whole vectors
+    store(scores + i, score(i));
+    for (int64_t j = i; j < smaller(count, i + kLanes); ++j) largest = larger(largest, scores[j]);
+  }
+  return largest;
+}
+
+// Scores of row r of the strip to weights relative to the block's own maximum, so that a block of small ones keeps its
+// precision; returns their sum. Keys from `count` to `padded` weigh nothing.
+inline float weigh_row(const AttendGroup& group, int64_t r, float query_scale, float block_maximum, int64_t count,
+                       int64_t padded) {
+  const float* scores = group.scores + r * kBlockKeysI8;
+  uint8_t* weights = group.weights + r * kBlockKeysI8;
+  const Vec factor = set1(query_scale), shift = set1(kLog2Largest - block_maximum);
+  const auto weight = [&](int64_t i) { return rounded(coarse_exp2(fma(load(scores + i), factor, shift))); };
+  Vec sum[2] = {zero(), zero()};
+  int64_t i = 0;
+  for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
 #pragma GCC unroll 2
-        for (int c = 0; c < 2; ++c) {
-          const Vec weight = coarse_exp2(fma(load(scores + i + c * kLanes), factor, shift));
-          const Vec whole = sub(add(weight, set1(kRounder)), set1(kRounder));
-          sum[c] = add(sum[c], whole);
-          store_bytes(weights + i + c * kLanes, whole);
-        }
-      }
-      const float next = larger(maximum[r], block_maximum);
-      kept[r] = exp2_of(maximum[r] - next);
-      added[r] = exp2_of(block_maximum - next);
-      maximum[r] = next;
-      total[r] = total[r] * kept[r] + reduce_add(add(sum[0], sum[1])) * added[r];
-    }
-    multiply_panels(scratch.weights, kBlockKeysI8, rows, values + begin * kPanelWidth, head.keys * kPanelWidth,
-                    head.width / kPanelWidth, padded / 4, scratch.products, scratch.width);
-    for (int64_t r = 0; r < rows; ++r) {
-      const Vec old_factor = set1(kept[r]), new_factor = set1(added[r]);
-      for (int64_t j = 0; j < scratch.width; j += kLanes) {
-        float* sums = scratch.sums + r * scratch.width + j;
-        const Vec products = to_float(load_sum(scratch.products + r * scratch.width + j));
-        store(sums, fma(products, new_factor, mul(load(sums), old_factor)));
-      }
+    for (int c = 0; c < 2; ++c) {
+      const Vec whole = weight(i + c * kLanes);
+      sum[c] = add(sum[c], whole);
+      store_bytes(weights + i + c * kLanes, whole);
     }
   }
+  for (; i < padded; i += kLanes) {
+    alignas(64) float lanes[kLanes];
+    store(lanes, i < count ? weight(i) : zero());
+    for (int64_t j = smaller<int64_t>(kLanes, larger<int64_t>(0, count - i)); j < kLanes; ++j) lanes[j] = 0.0f;
+    sum[0] = add(sum[0], load(lanes));
+    store_bytes(weights + i, load(lanes));
+  }
+  return reduce_add(add(sum[0], sum[1]));
+}
+
+// One strip of queries over one block of keys.
+inline void attend_block(AttendGroup& group, int64_t strip, int64_t rows, int64_t begin) {
+  const PackedHead& head = group.head;
+  const auto* keys = reinterpret_cast<const int8_t*>(group.args.packed);
+  const auto* values = reinterpret_cast<const int8_t*>(group.args.packed + head.values);
+  const int64_t count = smaller(kBlockKeysI8, group.args.kv_len - begin), padded = round_up(count, kPackedKeys);
+  const int64_t first = strip * kStripRowsI8;
+  multiply_panels(group.queries + first * group.query_stride, group.query_stride, rows, keys + begin * head.depth,
+                  head.depth * kPanelWidth, padded / kPanelWidth, head.depth / 4, group.products, kBlockKeysI8);
+  alignas(64) float block_maximum[kStripLanes] = {}, block_total[kStripLanes] = {};
   for (int64_t r = 0; r < rows; ++r) {
-    const Vec inverse = set1(total[r] > 0.0f ? 1.0f / total[r] : 0.0f);
-    const bool none = !(total[r] > 0.0f);  // no keys: zeros
-    for (int64_t j = 0; j < args.head_dim; j += kLanes) {
+    const float query_scale = group.query_scale[first + r];
+    block_maximum[r] = score_row(group, r, begin, count) * query_scale;
+    block_total[r] = weigh_row(group, r, query_scale, block_maximum[r], count, padded);
+  }
+  // What the sums so far, and those of this block, are multiplied by.
+  alignas(64) float kept[kStripLanes], added[kStripLanes];
+  for (int64_t i = 0; i < kStripLanes; i += kLanes) {
+    float* maximum = group.maximum + strip * kStripLanes + i;
+    float* total = group.total + strip * kStripLanes + i;
+    const Vec next = max(load(maximum), load(block_maximum + i));
+    const Vec old_factor = exp2_to_127(sub(load(maximum), next));
+    const Vec new_factor = exp2_to_127(sub(load(block_maximum + i), next));
+    store(kept + i, old_factor);
+    store(added + i, new_factor);
+    store(maximum, next);
+    store(total, fma(load(block_total + i), new_factor, mul(load(total), old_factor)));
+  }
+  multiply_panels(group.weights, kBlockKeysI8, rows, values + begin * kPanelWidth, head.keys * kPanelWidth,
+                  head.width / kPanelWidth, padded / 4, group.products, head.width);
+  for (int64_t r = 0; r < rows; ++r) {
+    const Vec old_factor = set1(kept[r]), new_factor = set1(added[r]);
+    for (int64_t j = 0; j < head.width; j += kLanes) {
+      float* sums = group.sums + (first + r) * head.width + j;
+      store(sums,
+            fma(to_float(load_sum(group.products + r * head.width + j)), new_factor, mul(load(sums), old_factor)));
+    }
+  }
+}
+
+inline void store_results(const AttendGroup& group, float* const* y_rows, int64_t rows) {
+  const auto* value_scales = reinterpret_cast<const float*>(group.args.packed + group.head.value_scales);
+  const auto* value_means = reinterpret_cast<const float*>(group.args.packed + group.head.value_means);
+  for (int64_t r = 0; r < rows; ++r) {
+    const float total = group.total[r / kStripRowsI8 * kStripLanes + r % kStripRowsI8];
+    const bool none = !(total > 0.0f);  // no keys: zeros
+    const Vec inverse = set1(none ? 0.0f : 1.0f / total);
+    for (int64_t j = 0; j < group.args.head_dim; j += kLanes) {
       const Vec factor = mul(load(value_scales + j), inverse);
-      const Vec y = none ? zero() : fma(load(scratch.sums + r * scratch.width + j), factor, load(value_means + j));
-      store_partial_or_all(y_rows[r] + j, y, smaller<int64_t>(kLanes, args.head_dim - j));
+      const Vec y = none ? zero() : fma(load(group.sums + r * group.head.width + j), factor, load(value_means + j));
+      store_partial_or_all(y_rows[r] + j, y, smaller<int64_t>(kLanes, group.args.head_dim - j));
     }
   }
 }
 
 inline void attend_i8(const AttendArgs& args) {
   const PackedHead head(args.kv_len, args.head_dim);
-  for (int64_t row = 0; row < args.rows; row += kStripRowsI8) {
-    attend_strip(args, head, args.q_rows + row, args.y_rows + row, smaller<int64_t>(kStripRowsI8, args.rows - row));
+  AttendGroup group(args, head);
+  for (int64_t row = 0; row < args.rows; row += kGroupRows) {
+    const int64_t rows = smaller(kGroupRows, args.rows - row);
+    load_queries(group, args.q_rows + row, rows);
+    for (int64_t begin = 0; begin < args.kv_len; begin += kBlockKeysI8) {
+      for (int64_t strip = 0; strip * kStripRowsI8 < rows; ++strip) {
+        attend_block(group, strip, smaller<int64_t>(kStripRowsI8, rows - strip * kStripRowsI8), begin);
+      }
+    }
+    store_results(group, args.y_rows + row, rows);
   }
 }
 

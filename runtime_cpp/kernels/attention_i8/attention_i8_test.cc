@@ -111,6 +111,38 @@ TEST(AttentionI8, SmallWeightsOfManyKeysAreNotLost) {
   }
 }
 
+TEST(AttentionI8, AQueryOfZerosWeighsEveryKeyAlike) {
+  ThreadPool pool(1);
+  for (const auto& row : testing::runnable(attention_i8_kernels())) {
+    SCOPED_TRACE(row.name);
+    Random random(8);
+    for (const int64_t kv_len : {1, 31, 300}) {
+      Case c(random, 1, 1, 1, kv_len, 64, 1.0f);
+      std::fill(c.q.begin(), c.q.end(), 0.0f);
+      c.run(row.isa, pool);
+      const std::vector<float> expected = c.expected();
+      for (size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(c.y[i], expected[i], 0.01f) << kv_len;
+    }
+  }
+}
+
+TEST(AttentionI8, FarScoresAndSingleKeysStayFinite) {
+  ThreadPool pool(1);
+  for (const auto& row : testing::runnable(attention_i8_kernels())) {
+    SCOPED_TRACE(row.name);
+    Random random(9);
+    for (const float size : {1e-30f, 1e4f, 1e15f}) {  // scores from nothing to far beyond what exp can tell apart
+      Case c(random, 1, 1, 3, 200, 64, size);
+      c.run(row.isa, pool);
+      for (const float value : c.y) ASSERT_TRUE(std::isfinite(value)) << size;
+    }
+    Case one(random, 1, 1, 2, 1, 64, 1.0f);
+    one.run(row.isa, pool);
+    const std::vector<float> expected = one.expected();
+    for (size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(one.y[i], expected[i], 1e-5f);
+  }
+}
+
 TEST(AttentionI8, GivesTheSameBitsOnAnyNumberOfThreadsAndForQueriesAlone) {
   ANYON_TRACE_SEED();
   ThreadPool one(1), three(3);
