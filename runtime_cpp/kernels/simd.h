@@ -40,6 +40,10 @@
 #define ANYON_SIMD neondot
 #define ANYON_KERNEL_NAME(stem) stem##__neondot
 #include "kernels/simd_neon.h"
+#elif defined(ANYON_SIMD_NEONI8MM)
+#define ANYON_SIMD neoni8mm
+#define ANYON_KERNEL_NAME(stem) stem##__neoni8mm
+#include "kernels/simd_neon.h"
 #elif defined(ANYON_SIMD_SCALAR)
 #define ANYON_SIMD scalar
 #define ANYON_KERNEL_NAME(stem) stem##__scalar

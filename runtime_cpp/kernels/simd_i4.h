@@ -69,7 +69,7 @@ inline Sum load_bytes(const uint8_t* p) {
   return {_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)))};
 }
 
-#elif defined(ANYON_SIMD_NEON) || defined(ANYON_SIMD_NEONDOT)
+#elif defined(ANYON_SIMD_NEON) || defined(ANYON_SIMD_NEONDOT) || defined(ANYON_SIMD_NEONI8MM)
 
 using Halves = Weights;
 using SignedInput = Input;

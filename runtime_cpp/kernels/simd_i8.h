@@ -153,7 +153,7 @@ inline void store_quads(int8_t* p, Vec a, Vec b, Vec c, Vec d) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_or_si256(ab, _mm256_slli_epi32(cd, 16)));
 }
 
-#elif defined(ANYON_SIMD_NEON) || defined(ANYON_SIMD_NEONDOT)
+#elif defined(ANYON_SIMD_NEON) || defined(ANYON_SIMD_NEONDOT) || defined(ANYON_SIMD_NEONI8MM)
 
 inline constexpr int kInputLow = -128;
 struct Sum {
@@ -189,7 +189,7 @@ inline Input broadcast4(const uint8_t* p) {
   return {vreinterpretq_s8_s32(vdupq_n_s32(four))};
 }
 inline Sum dot4(Sum sum, Input x, Weights w) {
-#if defined(ANYON_SIMD_NEONDOT)
+#if !defined(ANYON_SIMD_NEON)
   return {vdotq_s32(sum.v, w.v, x.v)};
 #else
   // Two products of at most 128 x 127 fit 16 bits.

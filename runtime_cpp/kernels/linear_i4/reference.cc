@@ -14,7 +14,10 @@ void linear_i4(const LinearI4Args& args) {
     std::vector<float> from(args.x + row * args.x_stride, args.x + row * args.x_stride + args.k);
     for (size_t j = 0; j < from.size() && args.column != nullptr; ++j) from[j] *= args.column[j];
     double largest = 0.0;
-    for (int64_t j = 0; j < args.k; ++j) largest = std::fmax(largest, std::fabs(double{from[static_cast<size_t>(j)]}));
+    for (const float value : from) {
+      // An explicit comparison: gcc 12 for AArch64 crashes on fmax with fabs.
+      if (std::fabs(double{value}) > largest) largest = std::fabs(double{value});
+    }
     const double step = largest / (args.input_bits == 8 ? 127.0 : 32639.0);
     for (int64_t j = 0; j < args.k; ++j) {
       x[static_cast<size_t>(j)] = step > 0.0 ? step * std::nearbyint(from[static_cast<size_t>(j)] / step) : 0.0;

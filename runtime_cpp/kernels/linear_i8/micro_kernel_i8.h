@@ -15,7 +15,7 @@ inline constexpr int kStripRowsI8 = 6, kStripPanelsI8 = 4;
 inline constexpr int kStripRowsI8 = 6, kStripPanelsI8 = 1;
 #elif defined(ANYON_SIMD_AVX2)
 inline constexpr int kStripRowsI8 = 4, kStripPanelsI8 = 1;
-#elif defined(ANYON_SIMD_NEON) || defined(ANYON_SIMD_NEONDOT)
+#elif defined(ANYON_SIMD_NEON) || defined(ANYON_SIMD_NEONDOT) || defined(ANYON_SIMD_NEONI8MM)
 inline constexpr int kStripRowsI8 = 6, kStripPanelsI8 = 1;
 #else
 inline constexpr int kStripRowsI8 = 2, kStripPanelsI8 = 1;
@@ -26,6 +26,54 @@ inline constexpr int kStripWidthI8 = kStripPanelsI8 * kPanelWidth;
 using micro_kernel_i8 = void(const uint8_t* x, int64_t x_stride, const int8_t* weight, int64_t panel_stride,
                              int64_t groups, int32_t* tile, int64_t tile_stride);
 
+#if defined(ANYON_SIMD_NEONI8MM)
+// i8mm multiplies 2 rows with 2 outputs over 8 inputs at once: pairs of rows, and pairs of outputs whose two groups of
+// 4 inputs are brought side by side. A row or group without a partner is paired with zeros.
+template <int kRows, int kPanels>
+void dot_strip(const uint8_t* x, int64_t x_stride, const int8_t* weight, int64_t /*panel_stride*/, int64_t groups,
+               int32_t* tile, int64_t tile_stride) {
+  static_assert(kPanels == 1);
+  constexpr int kRowPairs = (kRows + 1) / 2, kOutputPairs = kPanelWidth / 2;
+  int32x4_t sum[kRowPairs][kOutputPairs];
+  for (auto& row : sum) {
+    for (int32x4_t& lanes : row) lanes = vdupq_n_s32(0);
+  }
+  const auto inputs = [&](int row, int64_t g, bool pair) {
+    int32_t four[2] = {0, 0};
+    __builtin_memcpy(four, x + row * x_stride + g * 4, pair ? 8 : 4);
+    return vreinterpret_s8_s32(vld1_s32(four));
+  };
+  const auto step = [&](int64_t g, bool pair) __attribute__((always_inline)) {
+    int8x16_t rows[kRowPairs];
+#pragma GCC unroll 16
+    for (int r = 0; r < kRowPairs; ++r) {
+      rows[r] = vcombine_s8(inputs(2 * r, g, pair), 2 * r + 1 < kRows ? inputs(2 * r + 1, g, pair) : vdup_n_s8(0));
+    }
+    const int8_t* w = weight + g * kPanelWidth * 4;
+#pragma GCC unroll 16
+    for (int quad = 0; quad < kPanelWidth / 4; ++quad) {
+      const int32x4_t first = vreinterpretq_s32_s8(vld1q_s8(w + quad * 16));
+      const int32x4_t second = pair ? vreinterpretq_s32_s8(vld1q_s8(w + kPanelWidth * 4 + quad * 16)) : vdupq_n_s32(0);
+      const int8x16_t low = vreinterpretq_s8_s32(vzip1q_s32(first, second));
+      const int8x16_t high = vreinterpretq_s8_s32(vzip2q_s32(first, second));
+#pragma GCC unroll 16
+      for (int r = 0; r < kRowPairs; ++r) {
+        sum[r][2 * quad] = vmmlaq_s32(sum[r][2 * quad], rows[r], low);
+        sum[r][2 * quad + 1] = vmmlaq_s32(sum[r][2 * quad + 1], rows[r], high);
+      }
+    }
+  };
+  int64_t g = 0;
+  for (; g + 2 <= groups; g += 2) step(g, true);
+  if (g < groups) step(g, false);
+  for (int r = 0; r < kRows; ++r) {
+    for (int p = 0; p < kOutputPairs; ++p) {
+      const int32x4_t lanes = sum[r / 2][p];
+      vst1_s32(tile + r * tile_stride + 2 * p, r % 2 == 0 ? vget_low_s32(lanes) : vget_high_s32(lanes));
+    }
+  }
+}
+#else
 template <int kRows, int kPanels>
 void dot_strip(const uint8_t* x, int64_t x_stride, const int8_t* weight, int64_t panel_stride, int64_t groups,
                int32_t* tile, int64_t tile_stride) {
@@ -60,6 +108,7 @@ void dot_strip(const uint8_t* x, int64_t x_stride, const int8_t* weight, int64_t
     for (int c = 0; c < kVectors; ++c) store_sum(tile + r * tile_stride + c * kLanes, sum[r][c]);
   }
 }
+#endif
 
 // One panel read as one stream, for few rows, where memory is the limit: the groups go to kChains sums in turn.
 template <int kRows>
