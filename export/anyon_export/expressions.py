@@ -112,13 +112,37 @@ def half(of: Expression) -> Expression:
     return make("half", [of])
 
 
+def equaliser(norm: Sequence[Expression], matrices: Sequence[Expression], powers: tuple[float, float]) -> Expression:
+    """(K,) from a layer norm's weight and bias (K,) and matrices (N, K): what to multiply the columns by.
+
+    |weight, bias| ** powers[0] / largest of the column ** powers[1], with geometric mean 1; 1 for a column of zeros.
+    """
+    return make("equaliser", [*norm, *matrices], powers=list(powers))
+
+
+def times_columns(of: Expression, scale: Expression) -> Expression:
+    """A matrix (N, K) with its columns multiplied by scale (K,)."""
+    return make("times_columns", [of, scale])
+
+
+def divided(of: Expression, by: Expression) -> Expression:
+    """Element by element, of one shape."""
+    return make("divided", [of, by])
+
+
+def inverse(of: Expression) -> Expression:
+    """1 / of."""
+    return make("inverse", [of])
+
+
 class Evaluator:
     """Makes tensors from a checkpoint's. What it quantised last is kept, so that the tensors of one weight, asked for
-    one after the other, cost one quantisation."""
+    one after the other, cost one quantisation; so are equalisers, which are small and read whole matrices."""
 
     def __init__(self, tensors: Mapping[str, Array]) -> None:
         self._tensors = tensors
         self._quantised: tuple[Expression | None, str, dict[str, Array]] = (None, "", {})
+        self._equalisers: list[tuple[Expression, Array]] = []
 
     def __call__(self, expression: Expression) -> Array:
         """The tensor itself, C-contiguous. KeyError names a missing parameter, ValueError one of a wrong shape."""
@@ -133,8 +157,15 @@ class Evaluator:
             return array.astype(np.float32, copy=False)
         if expression.op == "quantised":
             return self._pack(expression.of[0], expression.attrs["scheme"])[expression.attrs["role"]]
+        if expression.op == "equaliser":
+            kept = next((array for known, array in self._equalisers if known == expression), None)
+            if kept is not None:
+                return kept
         operands = [self._evaluate(part) for part in expression.of]
-        return OPERATIONS[expression.op].evaluate(expression.attrs, operands)
+        array = OPERATIONS[expression.op].evaluate(expression.attrs, operands)
+        if expression.op == "equaliser":
+            self._equalisers.append((expression, array))
+        return array
 
     def _pack(self, matrix: Expression, scheme_name: str) -> dict[str, Array]:
         if self._quantised[:2] != (matrix, scheme_name):
@@ -208,6 +239,34 @@ def _infer_quantised(attrs: Attributes, of: Sequence[Expression]) -> tuple[tuple
     return tensors[attrs["role"]]
 
 
+def _infer_equaliser(attrs: Attributes, of: Sequence[Expression]) -> tuple[tuple[int, ...], str]:
+    if len(of) < 3 or {part.shape for part in of[:2]} != {part.shape[1:] for part in of[2:]} or len(of[0].shape) != 1:
+        raise ValueError(f"expressions: columns of {[part.shape for part in of]} do not correspond")
+    return of[0].shape, "float32"
+
+
+def _equaliser(attrs: Attributes, of: Sequence[Array]) -> Array:
+    norm = np.hypot(of[0], of[1])
+    largest = np.max([np.maximum(part.max(axis=0), -part.min(axis=0)) for part in of[2:]], axis=0)
+    used = (norm > 0) & (largest > 0)
+    exponent = np.zeros(norm.shape, np.float64)
+    exponent[used] = attrs["powers"][0] * np.log2(norm[used]) - attrs["powers"][1] * np.log2(largest[used])
+    exponent[used] -= exponent[used].mean() if used.any() else 0
+    return np.exp2(exponent).astype(np.float32)
+
+
+def _infer_times_columns(attrs: Attributes, of: Sequence[Expression]) -> tuple[tuple[int, ...], str]:
+    if of[1].shape != of[0].shape[1:]:
+        raise ValueError(f"expressions: {of[0].shape} has not {of[1].shape} columns")
+    return of[0].shape, of[0].dtype
+
+
+def _infer_same(attrs: Attributes, of: Sequence[Expression]) -> tuple[tuple[int, ...], str]:
+    if len({part.shape for part in of}) != 1:
+        raise ValueError(f"expressions: shapes differ: {[part.shape for part in of]}")
+    return of[0].shape, of[0].dtype
+
+
 def _never(attrs: Attributes, of: Sequence[Array]) -> Array:
     raise AssertionError("the Evaluator quantises; it keeps all tensors of a weight")
 
@@ -236,5 +295,9 @@ register(
 )
 register("reshape", Operation(_infer_reshape, lambda attrs, of: of[0].reshape(attrs["shape"])))
 register("panel16", Operation(_infer_panel16, lambda attrs, of: pack_panel16(of[0])))
+register("equaliser", Operation(_infer_equaliser, _equaliser))
+register("times_columns", Operation(_infer_times_columns, lambda attrs, of: of[0] * of[1]))
+register("divided", Operation(_infer_same, lambda attrs, of: of[0] / of[1]))
+register("inverse", Operation(_infer_same, lambda attrs, of: 1 / of[0]))
 register("quantised", Operation(_infer_quantised, _never))
 register("half", Operation(lambda attrs, of: (of[0].shape, "float16"), lambda attrs, of: to_half(of[0])))

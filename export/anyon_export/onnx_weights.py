@@ -36,19 +36,21 @@ class _Weight:
     scheme: str
     plain: list[str]  # what the weight is called there
     turned: list[str]  # what the transpose is called
+    unscale: str  # the tensor (K,) that rows looked up are multiplied by; "" where there is none
 
 
 def quantise_graph(
-    graph: bytes, initializers: Mapping[str, Row], schemes: Mapping[str, str]
+    graph: bytes, initializers: Mapping[str, Row], schemes: Mapping[str, str], unscaled: Mapping[str, str]
 ) -> tuple[bytes, dict[str, Row]]:
-    """graph: a serialized ModelProto; initializers: its rows in the manifest; schemes: bundle tensor -> scheme.
+    """graph: a serialized ModelProto; initializers: its rows in the manifest; schemes: bundle tensor -> scheme;
+    unscaled: table -> the tensor that undoes its columns after a look-up.
 
     Returns the graph and the rows after. Weights whose tensor has no scheme stay as they are. The transpose of a weight
     is dequantised from transposed values, which is what engines can fuse into a product of quantised weights; a tied
     table has both forms. Raises ValueError when the graph cannot be read.
     """
     weights = {
-        name: _Weight(row, schemes[row["tensor"]], [], [])
+        name: _Weight(row, schemes[row["tensor"]], [], [], unscaled.get(row["tensor"], ""))
         for name, row in initializers.items()
         if row["tensor"] in schemes
     }
@@ -75,9 +77,16 @@ def _graph(graph: bytes, weights: dict[str, _Weight]) -> tuple[bytes, dict[str, 
                 continue
             for name in set(inputs) & set(weights):
                 weights[name].plain[:] = [name]
+                if weights[name].unscale and _text(value, _NODE_OP) == "Gather":
+                    whole = _unscaled(value, weights[name].unscale)
         kept += whole
     nodes, tensors = b"", b""
     rows: dict[str, Row] = {}
+    for weight in weights.values():
+        if weight.unscale and weight.plain:
+            shape = [weight.row["shape"][1]]
+            rows[weight.unscale] = {"tensor": weight.unscale, "layout": "plain", "rows": [0, *shape], "shape": shape}
+            tensors += message(_GRAPH_INITIALIZER, _tensor(weight.unscale, FLOAT, shape))
     for name, weight in weights.items():
         forms = [(output, False) for output in weight.plain] + [(output, True) for output in weight.turned]
         for output, turned in forms:
@@ -94,6 +103,14 @@ def _graph(graph: bytes, weights: dict[str, _Weight]) -> tuple[bytes, dict[str, 
                     tensors += message(_GRAPH_INITIALIZER, _tensor(part, kind, row["shape"]))
             rows |= {part: row for part, (_, row) in parts.items()}
     return nodes + kept + tensors, rows
+
+
+def _unscaled(gather: bytes, factor: str) -> bytes:
+    """Fields of a graph: the look-up under another name, and its rows times the factor."""
+    output = _text(gather, _NODE_OUTPUT)
+    renamed = b"".join(whole for number, _, _, whole in fields(gather) if number != _NODE_OUTPUT)
+    renamed += message(_NODE_OUTPUT, f"{output}.scaled")
+    return message(_GRAPH_NODE, renamed) + message(_GRAPH_NODE, _node("Mul", [f"{output}.scaled", factor], output))
 
 
 def _text(data: bytes, number: int) -> str:

@@ -14,7 +14,8 @@ from typing import Any
 
 from anyon_export.attention_i8 import attention_i8
 from anyon_export.blueprint import Blueprint, OnnxProgram, Weight
-from anyon_export.expressions import Expression, half, quantised
+from anyon_export.equalise import UNSCALE, by_weights, equalise, find_sites, matrix_of
+from anyon_export.expressions import half, quantised
 from anyon_export.onnx_weights import quantise_graph
 from anyon_quantization.equalised import Equalised
 from anyon_quantization.int4 import Int4
@@ -59,20 +60,34 @@ def quantize(blueprint: Blueprint, recipe: Recipe) -> Blueprint:
     if unused:
         raise QuantizationError(f"recipe {recipe.name!r}: {unused[0]!r} matches no weight of {blueprint.name}")
     chosen = {name: choice for name, choice in choices.items() if choice is not None and choice.scheme != "f32"}
+    if recipe.equalise:
+        blueprint = _equalised(blueprint, chosen, recipe)
     programs = {
         name: _program(program, chosen, recipe, name in recipe.wide) for name, program in blueprint.programs.items()
     }
     weights: dict[str, Weight] = {}
     for name, weight in blueprint.weights.items():
         weights |= _weights(name, weight, chosen.get(name))
+    unscaled = {name: name + UNSCALE for name in weights if name + UNSCALE in weights}
     schemes = {name: choice.scheme for name, choice in chosen.items()}
     onnx = {
-        name: OnnxProgram(*quantise_graph(program.graph, program.initializers, schemes))
+        name: OnnxProgram(*quantise_graph(program.graph, program.initializers, schemes, unscaled))
         for name, program in blueprint.onnx.items()
     }
     return replace(
         blueprint, recipe=recipe.name, quantization=recipe.to_json(), programs=programs, weights=weights, onnx=onnx
     )
+
+
+def _equalised(blueprint: Blueprint, chosen: Mapping[str, _Choice], recipe: Recipe) -> Blueprint:
+    """Where the recipe says so and every matrix behind the norm is stored in integers."""
+    integers = {name for name, choice in chosen.items() if choice.kind in ("int8", "int4")}
+    scales = {}
+    for site in find_sites(blueprint):
+        powers = recipe.powers_of(site.scale)
+        if any(powers) and integers.issuperset(site.matrices):
+            scales[site] = by_weights(blueprint, site, powers)
+    return equalise(blueprint, scales)
 
 
 def _choose(name: str, weight: Weight, recipe: Recipe) -> _Choice | None:
@@ -91,18 +106,13 @@ def _weights(name: str, weight: Weight, choice: _Choice | None) -> dict[str, Wei
         return {name: weight}
     if choice.table:
         return {name: Weight(half(weight.expression), "plain", weight.shape)}
-    tensors = quantised(_matrix(weight), choice.scheme)
+    tensors = quantised(matrix_of(weight), choice.scheme)
     layout = scheme(choice.scheme).layout
     made = {name: Weight(tensors[""], layout, weight.shape)}
     for role, expression in tensors.items():
         if role:
             made[f"{name}.{role}"] = Weight(expression, "plain", expression.shape)
     return made
-
-
-def _matrix(weight: Weight) -> Expression:
-    """What was packed into panels."""
-    return weight.expression.of[0]
 
 
 def _program(program: Mapping[str, Any], chosen: Mapping[str, _Choice], recipe: Recipe, wide: bool) -> dict[str, Any]:

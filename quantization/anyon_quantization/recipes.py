@@ -19,6 +19,8 @@ ATTENTION = ("f32", "i8")
 class Recipe:
     """default: for matrices that linear, conv1d and embedding read. tables: for what is added as it is, such as
     positions. overrides: name pattern -> scheme, as in a shell; of the patterns that match, the last one counts.
+    equalise: pattern of a layer norm's weight -> (norm, weights), both 0 to 1: columns of the matrices behind it are
+    multiplied by size of the norm's column ** norm / largest weight of the column ** weights before rounding.
     attention: precision of attention in which every query sees all keys, on the native runtime."""
 
     name: str
@@ -26,6 +28,7 @@ class Recipe:
     tables: str = "f32"
     attention: str = "f32"
     wide: tuple[str, ...] = ()
+    equalise: Mapping[str, tuple[float, float]] = field(default_factory=dict, hash=False)
     overrides: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -34,6 +37,9 @@ class Recipe:
         for key, value, known in (("tables", self.tables, TABLES), ("attention", self.attention, ATTENTION)):
             if value not in known:
                 raise QuantizationError(f"recipe {self.name!r}: {key} {value!r}: expected {' or '.join(known)}")
+        for pattern, powers in self.equalise.items():
+            if len(powers) != 2 or not all(0 <= power <= 1 for power in powers):
+                raise QuantizationError(f"recipe {self.name!r}: equalise {pattern!r}: expected two numbers, 0 to 1")
 
     def scheme_of(self, weight: str, table: bool = False) -> str:
         """The scheme of a weight by its name in the bundle."""
@@ -41,6 +47,14 @@ class Recipe:
         for pattern, name in self.overrides.items():
             if fnmatchcase(weight, pattern):
                 chosen = name
+        return chosen
+
+    def powers_of(self, norm: str) -> tuple[float, float]:
+        """How the columns behind a layer norm are evened out, by its weight's name; (0, 0): not at all."""
+        chosen = (0.0, 0.0)
+        for pattern, powers in self.equalise.items():
+            if fnmatchcase(norm, pattern):
+                chosen = powers
         return chosen
 
     def unused(self, weights: list[str]) -> list[str]:
@@ -54,6 +68,7 @@ class Recipe:
             "tables": self.tables,
             "attention": self.attention,
             "wide": list(self.wide),
+            "equalise": {pattern: list(powers) for pattern, powers in self.equalise.items()},
             "overrides": dict(self.overrides),
         }
 
@@ -76,7 +91,15 @@ def from_json(data: Any) -> Recipe:
     wide = data.get("wide", [])
     if not isinstance(wide, list) or not all(isinstance(program, str) for program in wide):
         raise QuantizationError("recipe: wide is a list of programs")
-    return Recipe(**{**data, "wide": tuple(wide)})
+    equalise = data.get("equalise", {})
+    if not isinstance(equalise, dict) or not all(_is_pair(powers) for powers in equalise.values()):
+        raise QuantizationError("recipe: equalise is an object of pattern: [number, number]")
+    pairs = {pattern: tuple(powers) for pattern, powers in equalise.items()}
+    return Recipe(**{**data, "wide": tuple(wide), "equalise": pairs})
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(number) in (int, float) for number in value)
 
 
 def from_text(text: str) -> Recipe:
@@ -93,19 +116,30 @@ def from_text(text: str) -> Recipe:
 _ENCODER = ("encoder.*.weight", "*.cross_attn.key.weight", "*.cross_attn.value.weight")
 
 _HEAD = "*.token_embedding.weight"
+# The encoder rounds inputs to 8 bits: half of its norms' unevenness moves into the weights, where each row has a scale.
+_EQUALISE = {"encoder.*_ln.weight": (0.5, 0.0), "encoder.ln_post.weight": (0.5, 0.0)}
 
 STANDARD = {
     recipe.name: recipe
     for recipe in (
         Recipe("f32", "f32"),
         Recipe("f16", "f16", tables="f16"),
-        Recipe("int8", "int8", tables="f16", attention="i8", wide=("decoder",), overrides={_HEAD: "int8-equalised"}),
+        Recipe(
+            "int8",
+            "int8",
+            tables="f16",
+            attention="i8",
+            wide=("decoder",),
+            equalise=_EQUALISE,
+            overrides={_HEAD: "int8-equalised"},
+        ),
         Recipe(
             "int4",
             "int4",
             tables="f16",
             attention="i8",
             wide=("decoder",),
+            equalise=_EQUALISE,
             overrides={**dict.fromkeys(_ENCODER, "int8"), _HEAD: "int4-equalised"},
         ),
     )

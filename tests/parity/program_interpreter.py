@@ -238,6 +238,9 @@ class Interpreter:
     def _add(self, a: Array, b: Array) -> Array:
         return a + b
 
+    def _mul(self, a: Array, b: Array) -> Array:
+        return a * b
+
     def _gather(self, x: Array, index: Array, *, axis: int) -> Array:
         return np.take(x, index, axis)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -65,16 +66,17 @@ def trace(seconds: float = 30.0) -> Any:
 
 
 @cache
-def bundle(folder: Path, recipe: str = "f32") -> Path:
-    """tiny.en converted by the blueprint in the package."""
+def bundle(folder: Path, recipe: str = "f32", equalised: bool = True) -> Path:
+    """tiny.en converted by the blueprint in the package; equalised: as the recipe says, False: not."""
     from anyon_export.blueprint import load
     from anyon_export.blueprints import blueprint_path
     from anyon_export.bundle import make_bundle
     from anyon_export.quantize import quantize
     from anyon_quantization.recipes import standard
 
-    path = folder / f"tiny.en.{recipe}.anyon"
-    make_bundle(quantize(load(blueprint_path("tiny.en")), standard(recipe)), checkpoint(), path)
+    chosen = standard(recipe) if equalised else replace(standard(recipe), equalise={})
+    path = folder / f"tiny.en.{recipe}{'' if equalised else '.plain'}.anyon"
+    make_bundle(quantize(load(blueprint_path("tiny.en")), chosen), checkpoint(), path)
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from anyon_export.blueprint import Blueprint, from_bytes, load
 from anyon_export.bundle import unpack_initializer
+from anyon_export.equalise import find_sites
 from anyon_export.expressions import Evaluator
 from anyon_export.protobuf import fields
 from anyon_export.quantize import quantize
@@ -164,6 +166,43 @@ def test_attention_is_in_8_bits_where_its_keys_are_all_there() -> None:
             assert "key_state" not in op["attrs"]
 
 
+def test_columns_of_an_equalised_table_move_into_the_norm_and_come_back_at_the_look_up() -> None:
+    before, after = tiny(), quantize(tiny(), Recipe("a", "int8", equalise={"decoder.ln.weight": (0.0, 0.75)}))
+    evaluate, norm = Evaluator(tensors := Tensors()), {"weight": "decoder.ln.weight", "bias": "decoder.ln.bias"}
+    tensors[HEAD] = matrix(HEAD, (51864, 384)) * np.where(np.arange(384) == 7, 30, 1).astype(np.float32)
+    unscale = evaluate(after.weights[f"{HEAD}.unscale"].expression)
+    largest = np.abs(tensors[HEAD]).max(axis=0)
+    np.testing.assert_allclose(unscale / unscale[0], (largest / largest[0]) ** 0.75, rtol=1e-5)
+    for name in norm.values():
+        moved = evaluate(after.weights[name].expression)
+        np.testing.assert_allclose(moved, tensors[name] * unscale, rtol=1e-6)
+    packed = {role: evaluate(after.weights[HEAD + role].expression) for role in ("", ".scale")}
+    back = scheme("int8").unpack({"": packed[""], "scale": packed[".scale"]}, 51864, 384) * unscale
+    plain = scheme("int8").unpack(scheme("int8").pack(tensors[HEAD]), 51864, 384)
+    ordinary = np.arange(384) != 7
+    errors = [np.std((array - tensors[HEAD])[:, ordinary]) for array in (back, plain)]
+    assert errors[0] < errors[1] / 5, "one large column no longer costs the others their precision"
+    ops_before, ops_after = (blueprint.programs["decoder"]["ops"] for blueprint in (before, after))
+    assert [op["op"] for op in ops_after[:2]] == ["embedding_i8", "mul"]
+    assert ops_after[1]["inputs"] == [ops_after[0]["outputs"][0], f"{HEAD}.unscale"]
+    assert ops_after[1]["outputs"] == ops_before[0]["outputs"]
+    assert after.weights["encoder.ln_post.weight"] == before.weights["encoder.ln_post.weight"]
+
+
+def test_every_norm_has_its_matrices() -> None:
+    sites = {site.scale: site for site in find_sites(tiny())}
+    assert len(sites) == 4 * 2 + 1 + 4 * 3 + 1
+    assert sites["encoder.blocks.3.mlp_ln.weight"].matrices == ("encoder.blocks.3.mlp.0.weight",)
+    assert len(sites["encoder.ln_post.weight"].matrices) == 2 * 4
+    assert sites["decoder.ln.weight"].tables == sites["decoder.ln.weight"].matrices == (HEAD,)
+
+
+@pytest.mark.parametrize("power", [[-0.5, 0], [0, 1.5], ["half", 1], [0.5], 0.5])
+def test_equalising_by_more_than_all_is_refused(power: Any) -> None:
+    with pytest.raises(QuantizationError, match="equalise"):
+        from_json({"name": "x", "default": "int8", "equalise": {"*": power}})
+
+
 def test_recipes_are_json_there_and_back() -> None:
     for recipe in STANDARD.values():
         assert from_json(recipe.to_json()) == recipe
@@ -190,8 +229,6 @@ def test_a_recipe_that_is_none_is_refused(text: str, message: str) -> None:
 
 def test_quantised_blueprints_are_json_there_and_back() -> None:
     """`anyon export` with a recipe keeps the blueprint; the file holds no recipe, so that part is left out."""
-    from dataclasses import replace
-
     plain = replace(made("int4"), quantization={})
     assert from_bytes(plain.to_bytes()) == plain
 
@@ -213,7 +250,7 @@ def test_tensors_of_one_weight_cost_one_quantisation(monkeypatch: pytest.MonkeyP
 def test_the_graph_says_the_same_values_as_the_kernels_tensors(recipe: str) -> None:
     """Each initializer, dequantised as its node says, is the quantised weight; stacked and turned ones too."""
     onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'anyon[export]'")
-    blueprint, tensors = made(recipe), Tensors()
+    blueprint, tensors = quantize(tiny(), replace(standard(recipe), equalise={})), Tensors()
     evaluate = Evaluator(tensors)
     stored = {name: evaluate(weight.expression) for name, weight in blueprint.weights.items() if "embed" not in name}
     seen = set()
@@ -273,10 +310,12 @@ def test_the_graph_is_valid_onnx_and_otherwise_as_it_was(recipe: str) -> None:
         before.ParseFromString(tiny().onnx[name].graph)
         after.ParseFromString(program.graph)
         kept_nodes = [node for node in before.graph.node if node.output[0] not in turned(before)]
+        undo_look_up(after)
         added = len(after.graph.node) - len(kept_nodes)
         assert list(after.graph.node)[added:] == kept_nodes
         assert after.graph.input == before.graph.input
         assert after.graph.output == before.graph.output
+        after.ParseFromString(program.graph)
         made_here = {node.output[0] for node in list(after.graph.node)[:added]}
         kept = {t.name for t in after.graph.initializer}
         assert not made_here & kept
@@ -288,6 +327,15 @@ def test_the_graph_is_valid_onnx_and_otherwise_as_it_was(recipe: str) -> None:
             after.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
             after.graph.initializer.remove(tensor)
         onnx.checker.check_model(after, full_check=True)
+
+
+def undo_look_up(model: Any) -> None:
+    """Takes out the Mul behind the Gather of an equalised table."""
+    for node in [node for node in model.graph.node if node.op_type == "Mul" and node.input[0].endswith(".scaled")]:
+        gather = next(other for other in model.graph.node if other.output[0] == node.input[0])
+        assert gather.op_type == "Gather"
+        gather.output[0] = node.output[0]
+        model.graph.node.remove(node)
 
 
 def turned(model: Any) -> dict[str, str]:
