@@ -217,9 +217,42 @@ def test_the_demo_transcribes_the_packaged_recording(
 # The other commands ---------------------------------------------------------------------------------------------------
 
 
+def test_quantize_writes_a_bundle_and_says_what_each_weight_lost(
+    run_anyon: RunAnyon, demo_folder: Path, tmp_path: Path
+) -> None:
+    recipe, out = tmp_path / "mine.json", tmp_path / "mine.anyon"
+    recipe.write_text('{"name": "mine", "default": "int8", "overrides": {"decoder.*.mlp.*.weight": "int4-g32"}}')
+    done = run_anyon("quantize", "tiny.en", "-o", out, "--recipe", recipe)
+    assert done.returncode == 0, done.stderr
+    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line.strip()}
+    head, mlp = (rows[f"decoder.{name}.weight"] for name in ("token_embedding", "blocks.2.mlp.0"))
+    assert head[1:3] == ["int8", "51864x384"]
+    assert int(head[3].replace(",", "")) == 51872 * 384 + 2 * 4 * 51864
+    assert mlp[1] == "int4-g32"
+    assert float(mlp[4]) == pytest.approx(22, abs=2), "4 bits in groups of 32: decibels"
+    assert rows["decoder.blocks.3.mlp.2.weight"][5] == "100.0%"
+    facts = json.loads(run_anyon("inspect", out, "--json").stdout)
+    assert facts["recipe"] == "mine"
+    assert [layer["name"] for layer in facts["layers"]][-1] == "decoder.blocks.3.mlp.2.weight"
+    assert (
+        rows["encoder.conv1.weight"][1:]
+        == run_anyon("inspect", out).stdout.split("encoder.conv1.weight")[1].split()[:5]
+    )
+
+
+def test_quantize_refuses_a_bundle_and_an_unknown_recipe(run_anyon: RunAnyon, tiny_en: Any, tmp_path: Path) -> None:
+    done = run_anyon("quantize", tiny_en.info["bundle"], "-o", tmp_path / "x.anyon")
+    assert done.returncode == 1
+    assert "is a bundle already" in done.stderr
+    done = run_anyon("quantize", "tiny.en", "-o", tmp_path / "x.anyon", "--recipe", "int2")
+    assert done.returncode == 1
+    assert "expected f32, f16, int8, int4 or a recipe's .json file" in done.stderr
+    assert not (tmp_path / "x.anyon").exists()
+
+
 def test_help_names_every_command_and_teaches_by_example(run_anyon: RunAnyon) -> None:
     text = run_anyon("--help").stdout
-    for command in ("transcribe", "models", "inspect", "doctor", "export"):
+    for command in ("transcribe", "models", "inspect", "doctor", "quantize", "export"):
         assert f"  {command} " in text
         help_text = run_anyon(command, "-h").stdout
         assert help_text.startswith(f"Usage: anyon {command}")

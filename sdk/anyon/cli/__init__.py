@@ -16,6 +16,7 @@ COMMANDS = {
     "inspect": "Show what a bundle or a checkpoint holds.",
     "bench": "Measure a model on this machine, op by op if asked.",
     "doctor": "Say what this machine can run, and why.",
+    "quantize": "Make a bundle with smaller weights; no PyTorch needed.",
     "export": "Make a bundle from a checkpoint through PyTorch and ONNX, checked step by step.",
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from anyon.cli.layer_table import layer_table
 from anyon.cli.panels import Command, option
 from anyon.registry import is_bundle
 
@@ -39,7 +40,10 @@ def command(file: str, tensors: bool, verify: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(facts, indent=1, default=str))
     else:
+        layers = facts.pop("layers", [])
         _print(facts)
+        if layers:
+            click.echo(f"\n{layer_table(layers)}")
 
 
 def _bundle_facts(path: Path, tensors: bool, verify: bool) -> dict[str, Any]:
@@ -57,6 +61,9 @@ def _bundle_facts(path: Path, tensors: bool, verify: bool) -> dict[str, Any]:
         "onnx": sorted(manifest.get("onnx", {})),
         "frontend": manifest.get("frontend", {}),
     }
+    layers = manifest.get("quantization", {}).get("layers", [])
+    if layers:
+        facts["layers"] = layers
     rows = [row for row in bundle.native.tensors() if not row[0].startswith("__pad__")]
     facts["tensor count"] = len(rows)
     facts["tensor bytes"] = sum(row[3] for row in rows)
