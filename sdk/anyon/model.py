@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from anyon.errors import BackendError, BundleError, OptionError
 from anyon.progress import Report, silent
-from anyon.recipes import recipe_spec
+from anyon.recipes import default_recipe, recipe_spec
 
 if TYPE_CHECKING:
     from anyon.bundle import Bundle
@@ -39,8 +39,8 @@ def load(
     strict: what would be a fallback to another backend is an error instead.
     cache_dir: where bundles are kept; None: $ANYON_CACHE, else the user's cache folder.
     progress: True draws a bar on stderr, a function is called with `Progress` reports; None: silent.
-    recipe: how weights are stored: "f32", "f16", "int8", "int4", or a recipe's .json file. None: f32 for a checkpoint,
-        its own for a bundle.
+    recipe: how weights are stored: "f32", "f16", "int8", "int4", or a recipe's .json file. None: for a checkpoint int8
+        where the native kernels are faster with it, else f32; for a bundle its own.
 
     Raises ModelNotFoundError, HubError, CheckpointError, CacheError, BundleError, BackendError or OptionError.
     The model is immutable and may be shared by any number of threads.
@@ -48,13 +48,15 @@ def load(
     _check_arguments(backend, threads, isa)
     spec = None if recipe is None else recipe_spec(recipe)
     try:
+        from anyon.backends.native_backend import selected_isa
         from anyon.engines import default_threads
         from anyon.sources import open_bundle
     except ImportError as error:
         raise _extension_missing(error) from error
 
     with _reporting(progress) as report:
-        bundle, origin = open_bundle(source, recipe=spec, cache_dir=cache_dir, report=report)
+        default = default_recipe(backend, selected_isa(isa))
+        bundle, origin = open_bundle(source, recipe=spec, default_recipe=default, cache_dir=cache_dir, report=report)
     return _family(bundle)(
         bundle,
         backend=backend,

@@ -12,7 +12,7 @@ from anyon.bundle import Bundle
 from anyon.cache import Index, cache_root
 from anyon.errors import BundleError, CheckpointError, OptionError
 from anyon.progress import Progress, Report
-from anyon.recipes import DEFAULT, recipe_name
+from anyon.recipes import recipe_meaning, recipe_name
 from anyon.registry import (
     DEMO_DISTRIBUTION,
     DEMO_LICENCE,
@@ -32,6 +32,7 @@ def open_bundle(
     source: str | os.PathLike[str],
     *,
     recipe: str | None,
+    default_recipe: str,
     cache_dir: str | os.PathLike[str] | None,
     report: Report,
 ) -> tuple[Bundle, dict[str, Any]]:
@@ -39,14 +40,14 @@ def open_bundle(
 
     A warm start is a look into the index: it neither hashes a checkpoint nor asks the network. A cached bundle that no
     longer opens is made again; a bundle of the caller's own that does not open is a BundleError. recipe: a spec of
-    anyon.recipes; None: the default, or whatever a bundle has.
+    anyon.recipes; None: default_recipe, or whatever a bundle has.
     """
     candidates = resolve(source)
     requested = os.fspath(source)
     if isinstance(candidates[0], BundleSource):
         bundle = _own_bundle(candidates[0].path, recipe)
         return bundle, {"kind": "bundle", "requested": requested, "location": str(bundle.path)}
-    recipe = recipe or DEFAULT
+    recipe = recipe or default_recipe
     root = cache_root(cache_dir)
     index = Index(root)
     for candidate in candidates:
@@ -131,9 +132,11 @@ def _reinstall() -> str:
 
 
 def _key(candidate: Source, recipe: str) -> str:
-    """What the index calls a source: what was asked for, not what it contains."""
+    """What the index calls a source: what was asked for, not what it contains. A recipe that means something else in
+    another version of this package is another recipe."""
+    meaning = recipe_meaning(recipe)
     if isinstance(candidate, HubSource):
-        return f"hub {candidate} {recipe}"
+        return f"hub {candidate} {meaning}"
     assert isinstance(candidate, (LocalSource, PackageSource))
     kind = "package" if isinstance(candidate, PackageSource) else "path"
-    return f"{kind} {candidate.path.resolve()} {recipe}"
+    return f"{kind} {candidate.path.resolve()} {meaning}"

@@ -109,7 +109,8 @@ def test_ctrl_c_writes_what_was_finished_and_exits_130(
     tiny_en: Any, recordings: dict[str, Path], environment: dict[str, str], tmp_path: Path
 ) -> None:
     command = [sys.executable, "-m", "anyon", "transcribe", str(recordings["two_cities"]), "--json-progress"]
-    command += ["-f", "srt,txt", "-o", str(tmp_path / "out")]
+    # Slow enough for a signal to arrive in time.
+    command += ["-f", "srt,txt", "-o", str(tmp_path / "out"), "--recipe", "f32", "--threads", "1"]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     lines = []
@@ -381,7 +382,8 @@ def test_bench_measures_and_writes_a_trace_of_every_op(
     assert 0 < row["encoder_window_s"] < row["wall_s"]
     assert sum(op["share"] for op in report["profile"]) == pytest.approx(1.0)
     decoder = {op["op"]: op["calls"] for op in report["profile"] if op["program"] == "decoder"}
-    assert decoder["embedding"] == 2 * (decoder["layer_norm"] // 13)  # tokens and positions, 13 norms, in each run
+    runs = decoder["layer_norm"] // 13  # norms in one run of the decoder
+    assert decoder["gather"] == runs > 10
     events = [event for event in json.loads(trace.read_text())["traceEvents"] if event["ph"] == "X"]
     assert len(events) == sum(op["calls"] for op in report["profile"])
     assert all(event["dur"] >= 0 for event in events)

@@ -20,7 +20,11 @@ _OPTIONS = [
         show_default=True,
         help="Name, hub id, folder, file or .anyon bundle; see `anyon models`.",
     ),
-    option("--recipe", panel=_MODEL, help="How weights are stored: f32, f16, int8, int4 or FILE.json.  [default: f32]"),
+    option(
+        "--recipe",
+        panel=_MODEL,
+        help="How weights are stored: f32, f16, int8, int4 or FILE.json.  [default: int8 where it is faster]",
+    ),
     option("--backend", panel=_MODEL, default="auto", show_default=True, help="auto, native or onnxruntime."),
     option("--threads", panel=_MODEL, type=int, help="Cores to use.  [default: all, at most 16]"),
     option("--isa", panel=_MODEL, help="Force an instruction set, such as avx2; `anyon doctor` lists them."),
