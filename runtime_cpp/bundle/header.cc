@@ -34,7 +34,7 @@ std::optional<DType> dtype_named(std::string_view text) {
 }
 
 // A tensor's name for messages: short enough to read, whatever the file says.
-std::string in_quotes(const std::string& name) {
+std::string quoted_name(const std::string& name) {
   return "'" + (name.size() <= 100 ? name : name.substr(0, 100) + "...") + "'";
 }
 
@@ -76,7 +76,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
     }
     if (place_ != Place::kDType) return unexpected("a string");
     const std::optional<DType> dtype = dtype_named(value);
-    if (!dtype) return fail(tensor() + " has the unknown dtype " + in_quotes(value) + " (made by a newer anyon?)");
+    if (!dtype) return fail(tensor() + " has the unknown dtype " + quoted_name(value) + " (made by a newer anyon?)");
     header_.tensors.back().dtype = *dtype;
     place_ = Place::kTensor;
     return true;
@@ -135,7 +135,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
     if (place_ == Place::kTop) return top_key(name);
     if (place_ == Place::kMetadata) {
       for (const auto& [known, value] : header_.metadata) {
-        if (known == name) return fail("__metadata__ has " + in_quotes(name) + " twice");
+        if (known == name) return fail("__metadata__ has " + quoted_name(name) + " twice");
       }
       if (header_.metadata.size() == kMaxMetadata) return fail("__metadata__ has too many entries");
       header_.metadata.emplace_back(std::move(name), std::string());
@@ -200,7 +200,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
       bit = kSeenOffsets;
       place_ = Place::kOffsetsStart;
     } else {
-      return fail(tensor() + " has the unknown field " + in_quotes(name));
+      return fail(tensor() + " has the unknown field " + quoted_name(name));
     }
     if ((seen_ & bit) != 0) return fail(tensor() + " has '" + name + "' twice");
     seen_ |= bit;
@@ -208,7 +208,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
   }
 
   std::string tensor() const {
-    return header_.tensors.empty() ? "the header" : "tensor " + in_quotes(header_.tensors.back().name);
+    return header_.tensors.empty() ? "the header" : "tensor " + quoted_name(header_.tensors.back().name);
   }
 
   bool unexpected(const char* what) {

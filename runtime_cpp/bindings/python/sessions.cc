@@ -152,7 +152,8 @@ void bind_sessions(py::module_& module) {
   py::class_<NativeSession, Session>(module, "NativeSession", "A program on the native backend.")
       .def("set_profiling", &NativeSession::set_profiling, py::arg("on"),
            "While on, every op of every run leaves an event.")
-      .def("take_events", &take_events, "(op, where in the model, begin and end in nanoseconds) of every event so far.");
+      .def("take_events", &take_events,
+           "(op, where in the model, begin and end in nanoseconds) of every event so far.");
 }
 
 }  // namespace anyon::python
