@@ -6,7 +6,9 @@
 //   dot4         sum[i] + input[0..3] . weights[i][0..3]
 //   to_float     the sums as floats
 //   minus_product(a, z, b) = a - z * b
-//   store_bytes  kLanes floats, rounded to the nearest integer (ties to even), as bytes; the caller keeps them in range
+//   store_bytes  kLanes floats, rounded to the nearest integer (ties to even), as bytes, and gives the integers; the
+//   caller
+//                keeps them in range
 //   store_quads  4 x kLanes floats as kLanes x 4 bytes: lane i of a, b, c, d side by side
 //   kInputLow    the smallest quantised input: 0 where the product takes unsigned inputs, else -128
 #pragma once
@@ -59,9 +61,11 @@ inline Vec to_float(Sum a) {
 inline Sum minus_product(Sum a, int32_t z, Sum b) {
   return {_mm512_sub_epi32(a.v, _mm512_mullo_epi32(_mm512_set1_epi32(z), b.v))};
 }
-inline void store_bytes(uint8_t* p, Vec a) {
-  const __m128i bytes = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v));
+inline Sum store_bytes(uint8_t* p, Vec a) {
+  const __m512i whole = _mm512_cvtps_epi32(a.v);
+  const __m128i bytes = _mm512_cvtepi32_epi8(whole);
   __builtin_memcpy(p, &bytes, 16);
+  return {whole};
 }
 inline void store_quads(int8_t* p, Vec a, Vec b, Vec c, Vec d) {
   const __m512i low = _mm512_set1_epi32(255);
@@ -135,7 +139,7 @@ inline Sum dot4(Sum sum, Input x, Weights w) {
   return {_mm256_add_epi32(sum.v, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))};
 }
 #endif
-inline void store_bytes(uint8_t* p, Vec a) {
+inline Sum store_bytes(uint8_t* p, Vec a) {
   const __m256i whole = _mm256_cvtps_epi32(a.v);
   // Within [-128, 255]: the low byte of each, gathered by shuffles.
   const __m256i low =
@@ -143,6 +147,7 @@ inline void store_bytes(uint8_t* p, Vec a) {
                                                   12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1));
   const __m128i bytes = _mm_unpacklo_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
   _mm_storel_epi64(reinterpret_cast<__m128i*>(p), bytes);
+  return {whole};
 }
 inline void store_quads(int8_t* p, Vec a, Vec b, Vec c, Vec d) {
   const __m256i low = _mm256_set1_epi32(255);
@@ -204,10 +209,12 @@ inline Vec to_float(Sum a) {
 inline Sum minus_product(Sum a, int32_t z, Sum b) {
   return {vmlsq_n_s32(a.v, b.v, z)};
 }
-inline void store_bytes(uint8_t* p, Vec a) {
-  const int16x4_t narrow = vmovn_s32(vcvtnq_s32_f32(a.v));
+inline Sum store_bytes(uint8_t* p, Vec a) {
+  const int32x4_t whole = vcvtnq_s32_f32(a.v);
+  const int16x4_t narrow = vmovn_s32(whole);
   const int8x8_t bytes = vmovn_s16(vcombine_s16(narrow, narrow));
   __builtin_memcpy(p, &bytes, 4);
+  return {whole};
 }
 inline void store_quads(int8_t* p, Vec a, Vec b, Vec c, Vec d) {
   const auto narrow = [](Vec v) { return vmovn_s32(vcvtnq_s32_f32(v.v)); };
@@ -271,8 +278,13 @@ inline Sum minus_product(Sum a, int32_t z, Sum b) {
   for (int i = 0; i < kLanes; ++i) a.v[i] -= z * b.v[i];
   return a;
 }
-inline void store_bytes(uint8_t* p, Vec a) {
-  for (int i = 0; i < kLanes; ++i) p[i] = static_cast<uint8_t>(__builtin_lrintf(a.v[i]));
+inline Sum store_bytes(uint8_t* p, Vec a) {
+  Sum whole;
+  for (int i = 0; i < kLanes; ++i) {
+    whole.v[i] = static_cast<int32_t>(__builtin_lrintf(a.v[i]));
+    p[i] = static_cast<uint8_t>(whole.v[i]);
+  }
+  return whole;
 }
 inline void store_quads(int8_t* p, Vec a, Vec b, Vec c, Vec d) {
   for (int i = 0; i < kLanes; ++i) {

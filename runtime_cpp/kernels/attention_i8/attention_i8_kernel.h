@@ -108,8 +108,17 @@ inline void pack_head_i8(const PackHeadArgs& args) {
   }
 }
 
-// 2^x for x <= 8, relative error 1e-4: finer than the 8 bits it is rounded to. Exactly 0 below -126.5.
+// 2^x for x <= 8, relative error 1e-4: finer than the 8 bits it is rounded to. Exactly 0 far below -127.
 inline Vec coarse_exp2(Vec x) {
+#if defined(ANYON_SIMD_AVX512VNNI)
+  // What is left of x above the next integer below it, and a product with two to that integer: one instruction each.
+  const Vec r = {_mm512_reduce_ps(x.v, _MM_FROUND_TO_NEG_INF)};
+  Vec p = set1(0.0780244f);
+  p = fma(p, r, set1(0.2260674f));
+  p = fma(p, r, set1(0.6958335f));
+  p = fma(p, r, set1(0.9999252f));
+  return {_mm512_scalef_ps(p.v, x.v)};
+#else
   x = max(set1(-127.0f), x);
   const Vec shifted = add(x, set1(kRoundToExponent));
   const Vec r = sub(x, sub(shifted, set1(kRoundToExponent)));
@@ -118,6 +127,7 @@ inline Vec coarse_exp2(Vec x) {
   p = fma(p, r, set1(0.6931340f));
   p = fma(p, r, set1(1.0f));
   return mul(p, shift_to_exponent(shifted));
+#endif
 }
 
 // Queries that go over the keys together, so that a block of keys and values is read from the first-level cache: a few
@@ -189,16 +199,20 @@ inline float score_row(const AttendGroup& group, int64_t r, int64_t begin, int64
   const auto score = [&](int64_t i) {
     return mul(to_float(sub(load_sum(products + i), load_sum(key_sums + i))), load(key_scales + i));
   };
-  Vec top[2] = {set1(-__builtin_inff()), set1(-__builtin_inff())};
+  constexpr int kUnroll = 4;
+  Vec top[kUnroll];
+#pragma GCC unroll 4
+  for (int c = 0; c < kUnroll; ++c) top[c] = set1(-__builtin_inff());
   int64_t i = 0;
-  for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
-    const Vec a = score(i), b = score(i + kLanes);
-    store(scores + i, a);
-    store(scores + i + kLanes, b);
-    top[0] = max(a, top[0]);
-    top[1] = max(b, top[1]);
+  for (; i + kUnroll * kLanes <= count; i += kUnroll * kLanes) {
+#pragma GCC unroll 4
+    for (int c = 0; c < kUnroll; ++c) {
+      const Vec value = score(i + c * kLanes);
+      store(scores + i + c * kLanes, value);
+      top[c] = max(value, top[c]);
+    }
   }
-  float largest = reduce_max(max(top[0], top[1]));
+  float largest = reduce_max(max(max(top[0], top[1]), max(top[2], top[3])));
   for (; i < count; i += kLanes) {  // rows are padded to whole vectors
     store(scores + i, score(i));
     for (int64_t j = i; j < smaller(count, i + kLanes); ++j) largest = larger(largest, scores[j]);
@@ -213,25 +227,24 @@ inline float weigh_row(const AttendGroup& group, int64_t r, float query_scale, f
   const float* scores = group.scores + r * kBlockKeysI8;
   uint8_t* weights = group.weights + r * kBlockKeysI8;
   const Vec factor = set1(query_scale), shift = set1(kLog2Largest - block_maximum);
-  const auto weight = [&](int64_t i) { return rounded(coarse_exp2(fma(load(scores + i), factor, shift))); };
-  Vec sum[2] = {zero(), zero()};
+  const auto weight = [&](int64_t i) { return coarse_exp2(fma(load(scores + i), factor, shift)); };
+  constexpr int kUnroll = 4;
+  Sum sum[kUnroll];
+#pragma GCC unroll 4
+  for (int c = 0; c < kUnroll; ++c) sum[c] = zero_sum();
   int64_t i = 0;
-  for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
-#pragma GCC unroll 2
-    for (int c = 0; c < 2; ++c) {
-      const Vec whole = weight(i + c * kLanes);
-      sum[c] = add(sum[c], whole);
-      store_bytes(weights + i + c * kLanes, whole);
-    }
+  for (; i + kUnroll * kLanes <= count; i += kUnroll * kLanes) {
+#pragma GCC unroll 4
+    for (int c = 0; c < kUnroll; ++c)
+      sum[c] = add(sum[c], store_bytes(weights + i + c * kLanes, weight(i + c * kLanes)));
   }
   for (; i < padded; i += kLanes) {
     alignas(64) float lanes[kLanes];
     store(lanes, i < count ? weight(i) : zero());
     for (int64_t j = smaller<int64_t>(kLanes, larger<int64_t>(0, count - i)); j < kLanes; ++j) lanes[j] = 0.0f;
-    sum[0] = add(sum[0], load(lanes));
-    store_bytes(weights + i, load(lanes));
+    sum[0] = add(sum[0], store_bytes(weights + i, load(lanes)));
   }
-  return reduce_add(add(sum[0], sum[1]));
+  return reduce_add(to_float(add(add(sum[0], sum[1]), add(sum[2], sum[3]))));
 }
 
 // One strip of queries over one block of keys.
