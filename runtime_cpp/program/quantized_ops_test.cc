@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "bundle_writer.h"
+#include "kernels/half/half.h"
+#include "kernels/linear/linear.h"
 #include "kernels/linear_i4/linear_i4.h"
 #include "kernels/linear_i8/linear_i8.h"
 #include "program/native_session.h"
@@ -103,6 +105,48 @@ TEST(QuantizedOps, ATiedTableServesEmbeddingAndProduct) {
     for (size_t j = 0; j < 40; ++j) expected += 0.25 * (q[17 * 40 + j] - 3.0) * (q[row * 40 + j] - 3.0);
     EXPECT_NEAR(y[row], expected, 0.01) << row;
   }
+}
+
+TEST(HalfWeights, GiveWhatTheSameNumbersInFloatsGive) {
+  // Numbers that 16 bits hold exactly: multiples of 1/8 up to 4.
+  const int64_t n = 450, k = 37;
+  Floats rows;
+  for (int64_t i = 0; i < n * k; ++i) rows.push_back(static_cast<float>(i * 7 % 65 - 32) / 8.0f);
+  const auto half = [](float value) {
+    uint16_t bits = 0;
+    while (reference::half_to_float(bits) != std::fabs(value)) ++bits;
+    return static_cast<uint16_t>(bits | (std::signbit(value) ? 0x8000 : 0));
+  };
+  const auto panels = [&](bool as_half, BundleWriter& writer) {
+    Floats packed(static_cast<size_t>(panel16_elements(n, k)));
+    pack_panel16(rows.data(), k, n, k, packed.data());
+    const std::vector<int64_t> shape = {(n + 15) / 16, k, 16};
+    if (!as_half) return writer.add("w", shape, packed);
+    std::vector<uint16_t> bits;
+    for (const float value : packed) bits.push_back(half(value));
+    writer.add<uint16_t>("w", "F16", shape, bits);
+  };
+  std::vector<Floats> results;
+  for (const bool as_half : {false, true}) {
+    BundleWriter writer;
+    panels(as_half, writer);
+    const auto session = session_of(writer, R"({"dims": {"time": [1, 64]}, "states": [],
+      "inputs": [{"name": "ids", "dtype": "i64", "shape": [1, "time"]}],
+      "outputs": [{"name": "y", "dtype": "f32", "shape": [1, "time", 450]}],
+      "ops": [{"op": "embedding", "name": "", "inputs": ["ids", "w"], "outputs": ["x"],
+               "attrs": {"rows": 450, "width": 37, "layout": "panel16"}},
+              {"op": "conv1d", "name": "", "inputs": ["x", "w", "", ""], "outputs": ["c"],
+               "attrs": {"cin": 37, "cout": 450, "kernel": 1, "stride": 1, "padding": 0}},
+              {"op": "linear", "name": "", "inputs": ["x", "w", "", "c"], "outputs": ["y"],
+               "attrs": {"k": 37, "n": 450, "activation": "gelu"}}]})");
+    for (const int64_t count : {1, 50}) {
+      std::vector<int64_t> ids;
+      for (int64_t i = 0; i < count; ++i) ids.push_back(i * 31 % n);
+      results.push_back(run(*session, {{DType::kI64, {1, count}, ids.data()}}));
+    }
+  }
+  EXPECT_EQ(results[0], results[2]);
+  EXPECT_EQ(results[1], results[3]);
 }
 
 // Attention over keys and values that come from outside: packed once, then read by every step.

@@ -274,3 +274,12 @@ def test_transcribing_needs_neither_torch_nor_onnx(tiny_en: Any, beckett: Path, 
     )
     assert done.stderr == ""
     assert done.stdout.strip() == BECKETT
+
+
+@pytest.mark.parametrize("recipe", ["f16", "int8", "int4"])
+def test_every_recipe_runs_on_the_native_backend(
+    recipe: str, tiny_en: Any, recordings: dict[str, Path], cache: Path
+) -> None:
+    model = anyon.load("tiny.en", recipe=recipe, cache_dir=cache, threads=2, backend="native")
+    text = model.transcribe(recordings["beckett"], temperature=0.0).text
+    assert text == tiny_en.transcribe(recordings["beckett"], temperature=0.0).text

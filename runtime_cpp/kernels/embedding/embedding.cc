@@ -1,6 +1,7 @@
 // Copies rows out of a plain or packed table.
 #include "kernels/embedding/embedding.h"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 
@@ -37,10 +38,22 @@ void embedding(const int64_t* ids, int64_t count, const float* table, EmbeddingL
   }
 }
 
-void embedding_f16(Isa isa, const int64_t* ids, int64_t count, const uint16_t* table, int64_t rows, int64_t width,
-                   float* y) {
+void embedding_f16(Isa isa, const int64_t* ids, int64_t count, const uint16_t* table, EmbeddingLayout layout,
+                   int64_t rows, int64_t width, float* y) {
   for (int64_t i = 0; i < count; ++i, y += width) {
-    half_to_float(isa, table + checked_id(ids[i], i, rows) * width, width, y);
+    const int64_t id = checked_id(ids[i], i, rows);
+    if (layout == EmbeddingLayout::kRows) {
+      half_to_float(isa, table + id * width, width, y);
+      continue;
+    }
+    const uint16_t* column = table + (id / kPanel) * width * kPanel + id % kPanel;
+    constexpr int64_t kPiece = 256;
+    uint16_t piece[kPiece];
+    for (int64_t begin = 0; begin < width; begin += kPiece) {
+      const int64_t size = std::min(kPiece, width - begin);
+      for (int64_t j = 0; j < size; ++j) piece[j] = column[(begin + j) * kPanel];
+      half_to_float(isa, piece, size, y + begin);
+    }
   }
 }
 

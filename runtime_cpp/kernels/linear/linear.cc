@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "kernels/half/half.h"
+
 namespace anyon {
 
 #define ANYON_KERNEL(function, isa, op) op##_kernel function;
@@ -20,6 +22,8 @@ constexpr KernelRow<linear_kernel> kRows[] = {
 // A task is worth another thread's wake-up when it reads this much weight or does this much arithmetic (about 5 us).
 constexpr double kTaskBytes = 128 << 10;
 constexpr double kTaskFlops = 500'000;
+// Panels of 16-bit weights that are widened at once: a multiple of every kernel's group of panels.
+constexpr int64_t kWidenedPanels = 24;
 
 int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
@@ -57,13 +61,17 @@ LinearSplit split_linear(int64_t m, int64_t n, int64_t k, int threads) {
   return split;
 }
 
-void linear(Isa isa, const LinearArgs& args, ThreadPool& pool) {
+int64_t half_weight_workspace_bytes(int64_t k, int threads) {
+  return threads * kWidenedPanels * kPanel * k * static_cast<int64_t>(sizeof(float));
+}
+
+void linear(Isa isa, const LinearArgs& args, ThreadPool& pool, void* workspace) {
   linear_kernel* kernel = kernel_for(linear_kernels(), isa, "linear");
   if (args.m <= 0 || args.n <= 0) return;
   const LinearSplit split = split_linear(args.m, args.n, args.k, pool.size());
   const int64_t column_tasks = ceil_div(ceil_div(args.n, kPanel), split.panels);
   const int64_t row_tasks = ceil_div(args.m, split.rows);
-  pool.run(row_tasks * column_tasks, [&](int64_t task, int) {
+  pool.run(row_tasks * column_tasks, [&](int64_t task, int worker) {
     const int64_t row = task / column_tasks * split.rows;
     const int64_t column = task % column_tasks * split.panels * kPanel;
     const float* x_rows[kLinearMaxRows];
@@ -71,7 +79,7 @@ void linear(Isa isa, const LinearArgs& args, ThreadPool& pool) {
     block.rows = std::min(split.rows, args.m - row);
     for (int64_t r = 0; r < block.rows; ++r) x_rows[r] = args.x + (row + r) * args.x_stride;
     block.x_rows = x_rows;
-    block.weight = args.weight + column * args.k;
+    block.weight = args.weight == nullptr ? nullptr : args.weight + column * args.k;
     block.bias = args.bias == nullptr ? nullptr : args.bias + column;
     block.residual = args.residual == nullptr ? nullptr : args.residual + row * args.residual_stride + column;
     block.residual_stride = args.residual_stride;
@@ -80,7 +88,21 @@ void linear(Isa isa, const LinearArgs& args, ThreadPool& pool) {
     block.n = std::min(split.panels * kPanel, args.n - column);
     block.k = args.k;
     block.activation = args.activation;
-    kernel(block);
+    if (args.half_weight == nullptr) {
+      kernel(block);
+      return;
+    }
+    float* widened = static_cast<float*>(workspace) + worker * kWidenedPanels * kPanel * args.k;
+    const LinearBlock whole = block;
+    for (int64_t begin = 0; begin < whole.n; begin += kWidenedPanels * kPanel) {
+      block.n = std::min(kWidenedPanels * kPanel, whole.n - begin);
+      half_to_float(isa, args.half_weight + (column + begin) * args.k, panel16_elements(block.n, args.k), widened);
+      block.weight = widened;
+      block.bias = whole.bias == nullptr ? nullptr : whole.bias + begin;
+      block.residual = whole.residual == nullptr ? nullptr : whole.residual + begin;
+      block.y = whole.y + begin;
+      kernel(block);
+    }
   });
 }
 

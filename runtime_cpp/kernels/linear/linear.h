@@ -17,9 +17,10 @@ inline constexpr int64_t kPanel = 16;
 struct LinearArgs {
   const float* x = nullptr;  // (m, k), rows x_stride elements apart
   int64_t x_stride = 0;
-  const float* weight = nullptr;    // panel16
-  const float* bias = nullptr;      // (n), or null
-  const float* residual = nullptr;  // (m, n), rows residual_stride apart, or null; may be y itself
+  const float* weight = nullptr;          // panel16
+  const uint16_t* half_weight = nullptr;  // panel16 of 16-bit floats, in place of weight
+  const float* bias = nullptr;            // (n), or null
+  const float* residual = nullptr;        // (m, n), rows residual_stride apart, or null; may be y itself
   int64_t residual_stride = 0;
   float* y = nullptr;  // (m, n), rows y_stride apart; must not overlap x
   int64_t y_stride = 0;
@@ -31,7 +32,10 @@ struct LinearArgs {
 // results depend neither on threads nor on m: row r is bit-identical in a GEMV, a short batch and a GEMM of one ISA,
 // and without an activation on all ISAs that fuse multiply-adds (all but scalar).
 // Throws Error(kUnsupportedIsa) only.
-void linear(Isa isa, const LinearArgs& args, ThreadPool& pool);
+// A half_weight is widened a few panels at a time, in `workspace` (half_weight_workspace_bytes, 64-byte aligned), which
+// nothing else needs.
+void linear(Isa isa, const LinearArgs& args, ThreadPool& pool, void* workspace = nullptr);
+int64_t half_weight_workspace_bytes(int64_t k, int threads);
 
 // Floats of a panel16 weight.
 constexpr int64_t panel16_elements(int64_t n, int64_t k) {

@@ -1,10 +1,11 @@
-// conv1d: inputs [x (batch, time, cin), weight panel16 (cout, kernel*cin), bias (cout)?, residual (>= time_out, cout)?]
+// conv1d: inputs [x (batch, time, cin), weight panel16 (cout, kernel*cin) in f32 or f16, bias (cout)?, residual (>=
+// time_out, cout)?]
 // -> (batch, time_out, cout).
 #include "kernels/conv1d/conv1d.h"
 
 #include "core/checked.h"
-#include "program/ops/half_residual.h"
 #include "program/ops/weights.h"
+#include "program/ops/widened.h"
 
 namespace anyon {
 namespace {
@@ -27,7 +28,7 @@ class Conv1d : public Op {
     context.expect(kX, DType::kF32, 3);
     const Shape& x = context.shape(kX);
     if (x[2] != cin_) context.fail("x " + shape_text(x) + " does not end in cin = " + std::to_string(cin_));
-    expect_panel16(context, kWeight, cout_, kernel_ * cin_);
+    expect_panel16(context, kWeight, cout_, kernel_ * cin_, true);
     expect_vector_or_none(context, kBias, cout_);
     const int64_t time_out = conv1d_time_out(x[1], kernel_, stride_, padding_);
     if (time_out < 1) context.fail("x " + shape_text(x) + " is shorter than the kernel");
@@ -40,17 +41,18 @@ class Conv1d : public Op {
       }
     }
     context.output(0, DType::kF32, {x[0], time_out, cout_});
-    context.workspace(conv1d_workspace_bytes(args_for(x)) + residual_bytes(context, kResidual, time_out * cout_));
+    context.workspace(conv1d_workspace_bytes(args_for(x)) + widened_bytes(context, kResidual, time_out * cout_) +
+                      widened_bytes(context, kWeight, panel16_elements(cout_, kernel_ * cin_)));
   }
 
   void run(const RunContext& context) const override {
     Conv1dArgs args = args_for(context.input(kX).shape);
     args.x = context.f32(kX);
-    args.weight = context.f32(kWeight);
     args.bias = context.f32(kBias);
     const int64_t time_out = conv1d_time_out(args.time, kernel_, stride_, padding_);
     auto* workspace = static_cast<std::byte*>(context.workspace());
-    args.residual = residual_f32(context, kResidual, time_out * cout_, &workspace);
+    args.residual = widened(context, kResidual, time_out * cout_, &workspace);
+    args.weight = widened(context, kWeight, panel16_elements(cout_, kernel_ * cin_), &workspace);
     args.y = context.output(0).as<float>();
     conv1d(context.isa(), args, workspace, context.pool());
   }

@@ -3,8 +3,8 @@
 #include "kernels/conv1d_i8/conv1d_i8.h"
 
 #include "core/checked.h"
-#include "program/ops/half_residual.h"
 #include "program/ops/weights.h"
+#include "program/ops/widened.h"
 
 namespace anyon {
 namespace {
@@ -42,7 +42,7 @@ class Conv1dI8 : public Op {
     }
     context.output(0, DType::kF32, {x[0], time_out, cout_});
     context.workspace(conv1d_i8_workspace_bytes(args_for(x), context.threads()) +
-                      residual_bytes(context, kResidual, time_out * cout_));
+                      widened_bytes(context, kResidual, time_out * cout_));
   }
 
   void run(const RunContext& context) const override {
@@ -51,7 +51,7 @@ class Conv1dI8 : public Op {
     args.bias = context.f32(kBias);
     const int64_t time_out = conv1d_time_out(args.time, kernel_, stride_, padding_);
     auto* workspace = static_cast<std::byte*>(context.workspace());
-    args.residual = residual_f32(context, kResidual, time_out * cout_, &workspace);
+    args.residual = widened(context, kResidual, time_out * cout_, &workspace);
     args.y = context.output(0).as<float>();
     const Conv1dI8Weight weight = {context.input(kWeight).as<int8_t>(), context.f32(kScale),
                                    context.input(kSum).as<int32_t>()};

@@ -1,4 +1,4 @@
-// embedding: inputs [ids i64 (any shape), table f32, or f16 in rows] -> ids' shape + (width). Ids outside the table
+// embedding: inputs [ids i64 (any shape), table f32 or f16] -> ids' shape + (width). Ids outside the table
 // fail the run.
 #include "kernels/embedding/embedding.h"
 
@@ -20,7 +20,7 @@ class Embedding : public Op {
   void infer(InferContext& context) const override {
     context.expect(0, DType::kI64);
     if (layout_ == EmbeddingLayout::kPanel16) {
-      expect_panel16(context, 1, rows_, width_);
+      expect_panel16(context, 1, rows_, width_, true);
     } else {
       if (context.dtype(1) != DType::kF16) context.expect(1, DType::kF32, 2);
       context.expect_shape(1, {rows_, width_});
@@ -31,7 +31,7 @@ class Embedding : public Op {
   void run(const RunContext& context) const override {
     if (context.input(1).dtype == DType::kF16) {
       embedding_f16(context.isa(), context.input(0).as<int64_t>(), context.input(0).shape.elements(),
-                    context.input(1).as<uint16_t>(), rows_, width_, context.output(0).as<float>());
+                    context.input(1).as<uint16_t>(), layout_, rows_, width_, context.output(0).as<float>());
       return;
     }
     embedding(context.input(0).as<int64_t>(), context.input(0).shape.elements(), context.f32(1), layout_, rows_, width_,

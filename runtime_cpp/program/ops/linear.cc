@@ -1,4 +1,4 @@
-// linear: inputs [x (..., k), weight panel16 (n, k), bias (n)?, residual (..., n)?] -> (..., n).
+// linear: inputs [x (..., k), weight panel16 (n, k) in f32 or f16, bias (n)?, residual (..., n)?] -> (..., n).
 #include "kernels/linear/linear.h"
 
 #include "program/ops/weights.h"
@@ -19,13 +19,14 @@ class Linear : public Op {
     if (shape.rank() < 1 || shape[shape.rank() - 1] != k_) {
       context.fail("x " + shape_text(shape) + " does not end in k = " + std::to_string(k_));
     }
-    expect_panel16(context, kWeight, n_, k_);
+    expect_panel16(context, kWeight, n_, k_, true);
     expect_vector_or_none(context, kBias, n_);
     shape[shape.rank() - 1] = n_;
     if (context.has(kResidual)) {
       context.expect(kResidual, DType::kF32);
       context.expect_shape(kResidual, shape);
     }
+    if (context.dtype(kWeight) == DType::kF16) context.workspace(half_weight_workspace_bytes(k_, context.threads()));
     context.output(0, DType::kF32, shape);
   }
 
@@ -33,7 +34,11 @@ class Linear : public Op {
     LinearArgs args;
     args.x = context.f32(kX);
     args.x_stride = k_;
-    args.weight = context.f32(kWeight);
+    if (context.input(kWeight).dtype == DType::kF16) {
+      args.half_weight = context.input(kWeight).as<uint16_t>();
+    } else {
+      args.weight = context.f32(kWeight);
+    }
     args.bias = context.f32(kBias);
     args.residual = context.f32(kResidual);
     args.residual_stride = n_;
@@ -43,7 +48,7 @@ class Linear : public Op {
     args.n = n_;
     args.k = k_;
     args.activation = activation_;
-    linear(context.isa(), args, context.pool());
+    linear(context.isa(), args, context.pool(), context.workspace());
   }
 
   bool may_reuse(int input) const override { return input == kResidual; }

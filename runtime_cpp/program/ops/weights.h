@@ -20,9 +20,9 @@ inline constexpr std::array<std::pair<const char*, Activation>, 5> kActivations 
      {"relu", Activation::kRelu},
      {"silu", Activation::kSilu}}};
 
-// The input is an f32 weight of (n, k) in linear's panels.
-inline void expect_panel16(const InferContext& context, int input, int64_t n, int64_t k) {
-  context.expect(input, DType::kF32, 3);
+// The input is an f32 weight of (n, k) in linear's panels, or an f16 one where the op takes it.
+inline void expect_panel16(const InferContext& context, int input, int64_t n, int64_t k, bool or_half = false) {
+  context.expect(input, or_half && context.dtype(input) == DType::kF16 ? DType::kF16 : DType::kF32, 3);
   context.expect_shape(input, {(n + kPanel - 1) / kPanel, k, kPanel});
 }
 
