@@ -429,6 +429,15 @@ void Transcriber::Impl::seek_by_words(std::vector<Segment>& segments, const Segm
     if (skip.seek) next = std::isinf(*skip.seek) ? kForever : frames(*skip.seek);
     if (skip.repeat_window) return;
   }
+  // What the next window will hear again is no part of these words: times that ran past it would push its words
+  // together.
+  const double bound = std::max(start, seconds(next));
+  for (Segment& segment : segments) {
+    for (Word& word : segment.words) {
+      word.end = std::min(word.end, bound);
+      word.start = std::min(word.start, word.end);
+    }
+  }
   if (const std::optional<double> last = last_word_end()) last_speech_ = *last;
 }
 

@@ -420,8 +420,11 @@ class SeekByWordsTest : public TranscribeTest {
     };
     options.word_timestamps = true;
     options.beam_size = 1;
-    return transcribe(noise(40.0)).at(1).seek;
+    segments = transcribe(noise(40.0));
+    return segments.at(1).seek;
   }
+
+  std::vector<Segment> segments;
 };
 
 TEST_F(SeekByWordsTest, TheNextWindowBeginsWhereTheLastWordEnds) {
@@ -430,6 +433,13 @@ TEST_F(SeekByWordsTest, TheNextWindowBeginsWhereTheLastWordEnds) {
 
 TEST_F(SeekByWordsTest, AWordAlignedLateSkipsNoSpeechAfterTheTimestamp) {
   EXPECT_EQ(second_seek(24.0), 2000);
+}
+
+TEST_F(SeekByWordsTest, AWordAlignedLateLeavesTheNextSegmentItsTime) {
+  second_seek(24.0);
+  EXPECT_EQ(segments[0].end, 20.0);
+  EXPECT_LT(segments[1].start, segments[1].end);
+  EXPECT_LT(segments[1].words[0].start, segments[1].words[0].end);
 }
 
 TEST_F(TranscribeTest, CancelEndsWithinOneToken) {

@@ -156,7 +156,7 @@ class Programs:
         from anyon.backends.base import Resources
         from anyon.bundle import Bundle
 
-        bundle = Bundle(anyon.load(case.folder).info["bundle"])
+        bundle = Bundle(anyon.load(case.folder, recipe="f32").info["bundle"])
         resources = Resources(threads=2, pool=_native.ThreadPool(2), isa=None)
         self.encoder = get_backend(backend).prepare(bundle, "encoder", resources)
         self.decoder = get_backend(backend).prepare(bundle, "decoder", resources)
