@@ -54,6 +54,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.set_defaults(mode="wer")
     parser.add_argument("--model", default="tiny.en", help="what anyon.load() gets: a bundle, folder, file or name")
     parser.add_argument("--backend", default="native", help="anyon backend")
+    parser.add_argument("--recipe", help="anyon recipe, such as f32 or int8; without it, what anyon.load() chooses")
     parser.add_argument("--peer-model", help="CTranslate2 folder with the same weights")
     parser.add_argument("--peer-python", default=sys.executable, help="interpreter that has faster-whisper")
     parser.add_argument("--peer-results", type=Path, help="a file written by --save: take the peer's replies from it")
@@ -91,7 +92,8 @@ def main() -> None:
     versions: dict[str, Any] = {}
     if arguments.only != "peer":
         with WorkerProcess("anyon", sys.executable, arguments.threads) as engine:
-            versions["anyon"] = engine.load(arguments.model, backend=arguments.backend)["versions"]
+            settings = {"backend": arguments.backend} | ({"recipe": arguments.recipe} if arguments.recipe else {})
+            versions["anyon"] = engine.load(arguments.model, **settings)["versions"]
             runs["anyon"] = run_engine(engine, files, options, arguments.mode)
     if arguments.peer_results:
         saved = json.loads(arguments.peer_results.read_text())

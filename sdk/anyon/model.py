@@ -55,7 +55,7 @@ def load(
         raise _extension_missing(error) from error
 
     with _reporting(progress) as report:
-        default = default_recipe(backend, selected_isa(isa))
+        default = default_recipe(backend, "" if backend == "onnxruntime" else selected_isa(isa))
         bundle, origin = open_bundle(source, recipe=spec, default_recipe=default, cache_dir=cache_dir, report=report)
     return _family(bundle)(
         bundle,

@@ -71,6 +71,7 @@ def test_each_recipe_has_a_bundle_of_its_own(tiny_en: Any, demo_folder: Path, ca
     [
         ("auto", "avx512vnni", "int8"),
         ("native", "avx2", "int8"),
+        ("native", "avx512", "f32"),
         ("auto", "scalar", "f32"),
         ("onnxruntime", "avx2", "f32"),
     ],
