@@ -1,6 +1,5 @@
-// conv1d: inputs [x (batch, time, cin), weight panel16 (cout, kernel*cin) in f32 or f16, bias (cout)?, residual (>=
-// time_out, cout)?]
-// -> (batch, time_out, cout).
+// conv1d: inputs [x (batch, time, cin), weight panel16 (cout, kernel*cin) in f32 or f16, bias (cout)?,
+// residual (>= time_out, cout)?] -> (batch, time_out, cout).
 #include "kernels/conv1d/conv1d.h"
 
 #include "core/checked.h"

@@ -1,6 +1,5 @@
-// embedding_i8: inputs [ids i64 (any shape), table panel16x4 (rows, width), scale (rows), column (width)?] -> ids'
-// shape
-// + (width).
+// embedding_i8: inputs [ids i64 (any shape), table panel16x4 (rows, width), scale (rows), column (width)?]
+// -> ids' shape + (width).
 #include "kernels/embedding/embedding.h"
 #include "program/ops/weights.h"
 

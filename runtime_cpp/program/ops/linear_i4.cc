@@ -1,5 +1,5 @@
-// linear_i4: inputs [x (..., k), weight panel16x4 (n, k), scale (n), sum (n), bias (n)?, residual (..., n)?] -> (...,
-// n).
+// linear_i4: inputs [x (..., k), weight panel16x8 (n, k), scale, zero, bias (n)?, residual (..., n)?, column (k)?]
+// -> (..., n).
 #include "kernels/linear_i4/linear_i4.h"
 
 #include "program/ops/weights.h"

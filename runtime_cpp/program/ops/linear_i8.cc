@@ -1,5 +1,5 @@
-// linear_i8: inputs [x (..., k), weight panel16x4 (n, k), scale (n), sum (n), bias (n)?, residual (..., n)?] -> (...,
-// n).
+// linear_i8: inputs [x (..., k), weight panel16x4 (n, k), scale (n), sum (n), bias (n)?, residual (..., n)?,
+// column (k)?] -> (..., n).
 #include "kernels/linear_i8/linear_i8.h"
 
 #include "program/ops/weights.h"
