@@ -3,8 +3,7 @@
 A row of int8 has one scale, so one large column makes all others coarse; so does a large activation in its token.
 Columns are multiplied by s and what the norm gives by 1 / s; the product stays. With s from the weights alone this is
 data-free (Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction"); with s from
-measured activations it is SmoothQuant (Xiao et al. 2022). A table that is also an embedding gets its columns back when
-it is looked up.
+measured activations it is SmoothQuant (Xiao et al. 2022).
 """
 
 from __future__ import annotations
@@ -14,10 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from anyon_export.blueprint import Blueprint, Weight
-from anyon_export.expressions import Expression, divided, equaliser, inverse, panel16, times_columns
+from anyon_export.expressions import Expression, divided, equaliser, panel16, times_columns
 
 Op = dict[str, Any]
-UNSCALE = ".unscale"  # the tensor beside a table that gives its columns back
 _SELECTING = "gather"  # passes rows on as they are
 
 
@@ -28,11 +26,10 @@ class Site:
     scale: str
     bias: str
     matrices: tuple[str, ...]
-    tables: tuple[str, ...]  # those of the matrices that an embedding reads too
 
 
 def find_sites(blueprint: Blueprint) -> list[Site]:
-    """Norms whose result nothing reads but linear, and whose matrices nothing else reads but an embedding."""
+    """Norms whose result nothing reads but linear, and whose matrices nothing else reads."""
     ops = [op for program in blueprint.programs.values() for op in program["ops"]]
     readers: dict[str, list[Op]] = {}
     for op in ops:
@@ -45,10 +42,8 @@ def find_sites(blueprint: Blueprint) -> list[Site]:
             if op["op"] != "layer_norm" or op["outputs"][0] in outputs:
                 continue
             matrices = _matrices(program["ops"], op["outputs"][0])
-            others = [reader for name in matrices for reader in readers[name] if reader["op"] != "linear"]
-            if matrices and all(other["op"] == "embedding" for other in others):
-                tables = tuple(dict.fromkeys(other["inputs"][1] for other in others))
-                sites.append(Site(op["inputs"][1], op["inputs"][2], tuple(matrices), tables))
+            if matrices and all(reader["op"] == "linear" for name in matrices for reader in readers[name]):
+                sites.append(Site(op["inputs"][1], op["inputs"][2], tuple(matrices)))
     return sites
 
 
@@ -81,7 +76,6 @@ def matrix_of(weight: Weight) -> Expression:
 def equalise(blueprint: Blueprint, scales: Mapping[Site, Expression]) -> Blueprint:
     """An f32 blueprint with the columns of each site's matrices multiplied by its s (K,)."""
     weights = dict(blueprint.weights)
-    unscaled: dict[str, str] = {}
     for site, scale in scales.items():
         for name in (site.scale, site.bias):
             expression = divided(weights[name].expression, scale)
@@ -89,23 +83,5 @@ def equalise(blueprint: Blueprint, scales: Mapping[Site, Expression]) -> Bluepri
         for name in site.matrices:
             matrix = times_columns(matrix_of(weights[name]), scale)
             weights[name] = Weight(panel16(matrix), "panel16", matrix.shape)
-        for name in site.tables:
-            unscaled[name] = f"{name}{UNSCALE}"
-            weights[unscaled[name]] = Weight(inverse(scale), "plain", scale.shape)
-    programs = {name: _looked_up(program, unscaled) for name, program in blueprint.programs.items()}
-    return replace(blueprint, weights=weights, programs=programs)
+    return replace(blueprint, weights=weights)
 
-
-def _looked_up(program: Mapping[str, Any], unscaled: Mapping[str, str]) -> dict[str, Any]:
-    """Rows of a table get their columns back right after the look-up."""
-    ops: list[Op] = []
-    for op in program["ops"]:
-        if op["op"] != "embedding" or op["inputs"][1] not in unscaled:
-            ops.append(op)
-            continue
-        (output,) = op["outputs"]
-        scaled = f"{output}.scaled"
-        ops.append({**op, "outputs": [scaled]})
-        multiply = {"op": "mul", "name": f"{op['name']}:mul", "inputs": [scaled, unscaled[op["inputs"][1]]]}
-        ops.append({**multiply, "outputs": [output], "attrs": {}})
-    return {**program, "ops": ops}

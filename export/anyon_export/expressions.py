@@ -47,6 +47,9 @@ class Operation:
 
 
 OPERATIONS: dict[str, Operation] = {}
+_KEPT = ("equaliser", "rotation")
+_ROTATED_TOGETHER = 64  # columns of a block: a group of int4's
+_ROWS = 1 << 12  # of a matrix that is widened to float64 at a time
 
 
 def register(name: str, operation: Operation) -> None:
@@ -101,10 +104,23 @@ def panel16(of: Expression) -> Expression:
     return make("panel16", [of])
 
 
-def quantised(of: Expression, scheme_name: str) -> dict[str, Expression]:
-    """The tensors of a matrix (N, K) in a scheme of anyon_quantization, by role; "" is the packed matrix."""
+def quantised(of: Expression, scheme_name: str, moments: Expression | None = None) -> dict[str, Expression]:
+    """The tensors of a matrix (N, K) in a scheme of anyon_quantization, by role; "" is the packed matrix. With moments
+    (K, K) of its inputs GPTQ rounds it."""
     roles = scheme(scheme_name).tensors(*of.shape)
-    return {role: make("quantised", [of], scheme=scheme_name, role=role) for role in roles}
+    parts = [of] if moments is None else [of, moments]
+    return {role: make("quantised", parts, scheme=scheme_name, role=role) for role in roles}
+
+
+def rotation(of: Expression) -> Expression:
+    """(K, K), orthogonal, from a matrix (N, K): the directions in which its rows extend, the largest first, every 64 of
+    them (or the largest power of two below that divides K) mixed by a Hadamard matrix."""
+    return make("rotation", [of])
+
+
+def product(of: Expression, by: Expression) -> Expression:
+    """(N, K) times (K, M)."""
+    return make("product", [of, by])
 
 
 def half(of: Expression) -> Expression:
@@ -137,12 +153,13 @@ def inverse(of: Expression) -> Expression:
 
 class Evaluator:
     """Makes tensors from a checkpoint's. What it quantised last is kept, so that the tensors of one weight, asked for
-    one after the other, cost one quantisation; so are equalisers, which are small and read whole matrices."""
+    one after the other, cost one quantisation; so are equalisers and rotations, which are small and read whole
+    matrices."""
 
     def __init__(self, tensors: Mapping[str, Array]) -> None:
         self._tensors = tensors
-        self._quantised: tuple[Expression | None, str, dict[str, Array]] = (None, "", {})
-        self._equalisers: list[tuple[Expression, Array]] = []
+        self._quantised: tuple[tuple[Expression, ...], str, dict[str, Array]] = ((), "", {})
+        self._small: list[tuple[Expression, Array]] = []
 
     def __call__(self, expression: Expression) -> Array:
         """The tensor itself, C-contiguous. KeyError names a missing parameter, ValueError one of a wrong shape."""
@@ -156,25 +173,25 @@ class Evaluator:
                 raise ValueError(f"checkpoint: {name} has shape {list(array.shape)}, expected {list(expression.shape)}")
             return array.astype(np.float32, copy=False)
         if expression.op == "quantised":
-            return self._pack(expression.of[0], expression.attrs["scheme"])[expression.attrs["role"]]
-        if expression.op == "equaliser":
-            kept = next((array for known, array in self._equalisers if known == expression), None)
+            return self._pack(expression.of, expression.attrs["scheme"])[expression.attrs["role"]]
+        if expression.op in _KEPT:
+            kept = next((array for known, array in self._small if known == expression), None)
             if kept is not None:
                 return kept
         operands = [self._evaluate(part) for part in expression.of]
         array = OPERATIONS[expression.op].evaluate(expression.attrs, operands)
-        if expression.op == "equaliser":
-            self._equalisers.append((expression, array))
+        if expression.op in _KEPT:
+            self._small.append((expression, array))
         return array
 
-    def _pack(self, matrix: Expression, scheme_name: str) -> dict[str, Array]:
-        if self._quantised[:2] != (matrix, scheme_name):
-            self._quantised = (None, "", {})  # freed before the next one is made
+    def _pack(self, parts: tuple[Expression, ...], scheme_name: str) -> dict[str, Array]:
+        if self._quantised[:2] != (parts, scheme_name):
+            self._quantised = ((), "", {})  # freed before the next one is made
             try:
-                tensors = scheme(scheme_name).pack(self._evaluate(matrix))
+                tensors = scheme(scheme_name).pack(*(self._evaluate(part) for part in parts))
             except QuantizationError as error:
-                raise ValueError(f"{' + '.join(parameters(matrix))}: {error}") from error
-            self._quantised = (matrix, scheme_name, tensors)
+                raise ValueError(f"{' + '.join(parameters(parts[0]))}: {error}") from error
+            self._quantised = (parts, scheme_name, tensors)
         return self._quantised[2]
 
 
@@ -231,7 +248,7 @@ def _infer_panel16(attrs: Attributes, of: Sequence[Expression]) -> tuple[tuple[i
 
 
 def _infer_quantised(attrs: Attributes, of: Sequence[Expression]) -> tuple[tuple[int, ...], str]:
-    if len(of) != 1 or len(of[0].shape) != 2:
+    if len(of) not in (1, 2) or len(of[0].shape) != 2 or any(part.shape != of[0].shape[1:] * 2 for part in of[1:]):
         raise ValueError(f"expressions: only a matrix can be quantised, got {[part.shape for part in of]}")
     tensors = scheme(str(attrs["scheme"])).tensors(*of[0].shape)
     if attrs["role"] not in tensors:
@@ -253,6 +270,41 @@ def _equaliser(attrs: Attributes, of: Sequence[Array]) -> Array:
     exponent[used] = attrs["powers"][0] * np.log2(norm[used]) - attrs["powers"][1] * np.log2(largest[used])
     exponent[used] -= exponent[used].mean() if used.any() else 0
     return np.exp2(exponent).astype(np.float32)
+
+
+def _infer_rotation(attrs: Attributes, of: Sequence[Expression]) -> tuple[tuple[int, ...], str]:
+    if len(of) != 1 or len(of[0].shape) != 2:
+        raise ValueError(f"expressions: only a matrix has a rotation, got {[part.shape for part in of]}")
+    return (of[0].shape[1], of[0].shape[1]), "float32"
+
+
+def _rotation(attrs: Attributes, of: Sequence[Array]) -> Array:
+    width = of[0].shape[1]
+    moments = np.zeros((width, width))
+    for start in range(0, len(of[0]), _ROWS):
+        part = of[0][start : start + _ROWS].astype(np.float64)
+        moments += part.T @ part
+    directions = np.linalg.eigh(moments)[1][:, ::-1]
+    # An eigenvector's sign is the solver's choice: here its largest element is positive.
+    largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=0)[None], axis=0)
+    directions = directions * np.where(largest < 0, -1.0, 1.0)
+    block = math.gcd(width, _ROTATED_TOGETHER)
+    mixed = directions.reshape(width, -1, block) @ _hadamard(block)
+    return mixed.reshape(width, width).astype(np.float32)
+
+
+def _hadamard(size: int) -> Array:
+    """Sylvester's, orthogonal; size: a power of two."""
+    matrix = np.ones((1, 1))
+    while len(matrix) < size:
+        matrix = np.block([[matrix, matrix], [matrix, -matrix]])
+    return matrix / math.sqrt(size)
+
+
+def _infer_product(attrs: Attributes, of: Sequence[Expression]) -> tuple[tuple[int, ...], str]:
+    if len(of) != 2 or any(len(part.shape) != 2 for part in of) or of[0].shape[1] != of[1].shape[0]:
+        raise ValueError(f"expressions: no product of {[part.shape for part in of]}")
+    return (of[0].shape[0], of[1].shape[1]), "float32"
 
 
 def _infer_times_columns(attrs: Attributes, of: Sequence[Expression]) -> tuple[tuple[int, ...], str]:
@@ -298,6 +350,8 @@ register("panel16", Operation(_infer_panel16, lambda attrs, of: pack_panel16(of[
 register("equaliser", Operation(_infer_equaliser, _equaliser))
 register("times_columns", Operation(_infer_times_columns, lambda attrs, of: of[0] * of[1]))
 register("divided", Operation(_infer_same, lambda attrs, of: of[0] / of[1]))
+register("rotation", Operation(_infer_rotation, _rotation))
+register("product", Operation(_infer_product, lambda attrs, of: of[0] @ of[1]))
 register("inverse", Operation(_infer_same, lambda attrs, of: 1 / of[0]))
 register("quantised", Operation(_infer_quantised, _never))
 register("half", Operation(lambda attrs, of: (of[0].shape, "float16"), lambda attrs, of: to_half(of[0])))

@@ -1,4 +1,5 @@
-"""Gives an ONNX graph quantised weights: each becomes DequantizeLinear of initializers (f16: Cast; equalised: and Mul).
+"""Gives an ONNX graph quantised weights: each becomes DequantizeLinear of initializers (f16: Cast), and rotated tables
+the products that turn what goes in and comes out.
 
 The initializers stay outside the graph: rows of the manifest say where in the bundle their values lie, and
 `unpack_initializer` reads them from the kernels' layouts.
@@ -6,14 +7,14 @@ The initializers stay outside the graph: rows of the manifest say where in the b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from anyon_export.protobuf import fields, integer, message
-from anyon_quantization.equalised import Equalised
+from anyon_export.rotate import DOWN, UP
 from anyon_quantization.int4 import Int4
-from anyon_quantization.schemes import integer_scheme, scheme
+from anyon_quantization.schemes import scheme
 
 Row = dict[str, Any]
 
@@ -36,21 +37,20 @@ class _Weight:
     scheme: str
     plain: list[str]  # what the weight is called there
     turned: list[str]  # what the transpose is called
-    unscale: str  # the tensor (K,) that rows looked up are multiplied by; "" where there is none
 
 
 def quantise_graph(
-    graph: bytes, initializers: Mapping[str, Row], schemes: Mapping[str, str], unscaled: Mapping[str, str]
+    graph: bytes, initializers: Mapping[str, Row], schemes: Mapping[str, str], rotated: Collection[str]
 ) -> tuple[bytes, dict[str, Row]]:
     """graph: a serialized ModelProto; initializers: its rows in the manifest; schemes: bundle tensor -> scheme;
-    unscaled: table -> the tensor that undoes its columns after a look-up.
+    rotated: the tensors that `rotate` has turned.
 
     Returns the graph and the rows after. Weights whose tensor has no scheme stay as they are. The transpose of a weight
     is dequantised from transposed values, which is what engines can fuse into a product of quantised weights; a tied
     table has both forms. Raises ValueError when the graph cannot be read.
     """
     weights = {
-        name: _Weight(row, schemes[row["tensor"]], [], [], unscaled.get(row["tensor"], ""))
+        name: _Weight(row, schemes[row["tensor"]], [], [])
         for name, row in initializers.items()
         if row["tensor"] in schemes
     }
@@ -58,46 +58,40 @@ def quantise_graph(
     added: dict[str, Row] = {}
     for number, _, value, whole in fields(graph):
         if number == _MODEL_GRAPH:
-            content, added = _graph(value, weights)
+            content, added = _graph(value, weights, rotated)
             whole = message(number, content)
         model += whole
     return model, {name: row for name, row in initializers.items() if name not in weights} | added
 
 
-def _graph(graph: bytes, weights: dict[str, _Weight]) -> tuple[bytes, dict[str, Row]]:
+def _graph(graph: bytes, weights: dict[str, _Weight], rotated: Collection[str]) -> tuple[bytes, dict[str, Row]]:
     """The new nodes go first: nothing but initializers comes before them."""
     kept = b""
+    squares: dict[str, _Weight] = {}
     for number, _, value, whole in fields(graph):
         if number == _GRAPH_INITIALIZER and _text(value, _TENSOR_NAME) in weights:
             continue
         if number == _GRAPH_NODE:
             inputs = [name.decode() for field, _, name, _ in fields(value) if field == _NODE_INPUT]
-            if _text(value, _NODE_OP) == "Transpose" and inputs[0] in weights:
+            op = _text(value, _NODE_OP)
+            if op == "Transpose" and inputs[0] in weights:
                 weights[inputs[0]].turned.append(_text(value, _NODE_OUTPUT))
                 continue
             for name in set(inputs) & set(weights):
                 weights[name].plain[:] = [name]
-                if weights[name].unscale and _text(value, _NODE_OP) == "Gather":
-                    whole = _unscaled(value, weights[name].unscale)
+            table = next((weight for weight in weights.values() if {*weight.turned, *weight.plain} & set(inputs)), None)
+            if table is not None and table.row["tensor"] in rotated:
+                if op not in ("Gather", "MatMul"):
+                    raise ValueError(f"{op} reads {table.row['tensor']}, which is rotated")
+                whole = _looked_up(value, table, squares) if op == "Gather" else _multiplied(value, table, squares)
         kept += whole
     nodes, tensors = b"", b""
     rows: dict[str, Row] = {}
-    for weight in weights.values():
-        if weight.unscale and weight.plain:
-            shape = [weight.row["shape"][1]]
-            rows[weight.unscale] = {"tensor": weight.unscale, "layout": "plain", "rows": [0, *shape], "shape": shape}
-            tensors += message(_GRAPH_INITIALIZER, _tensor(weight.unscale, FLOAT, shape))
-    for name, weight in weights.items():
+    for name, weight in (weights | squares).items():
         forms = [(output, False) for output in weight.plain] + [(output, True) for output in weight.turned]
         for output, turned in forms:
-            form = f"{name}.turned" if turned else name
-            equalised = isinstance(scheme(weight.scheme), Equalised)
-            node, parts = _dequantised(form, f"{output}.equalised" if equalised else output, weight, turned)
+            node, parts = _dequantised(f"{name}.turned" if turned else name, output, weight, turned)
             nodes += message(_GRAPH_NODE, node)
-            if equalised:
-                row = _column_row(weight.row, turned)
-                nodes += message(_GRAPH_NODE, _node("Mul", [f"{output}.equalised", f"{form}.column"], output))
-                parts = {**parts, f"{form}.column": (FLOAT, row)}
             for part, (kind, row) in parts.items():
                 if part not in rows:
                     tensors += message(_GRAPH_INITIALIZER, _tensor(part, kind, row["shape"]))
@@ -105,12 +99,32 @@ def _graph(graph: bytes, weights: dict[str, _Weight]) -> tuple[bytes, dict[str, 
     return nodes + kept + tensors, rows
 
 
-def _unscaled(gather: bytes, factor: str) -> bytes:
-    """Fields of a graph: the look-up under another name, and its rows times the factor."""
+def _looked_up(gather: bytes, table: _Weight, squares: dict[str, _Weight]) -> bytes:
+    """Fields of a graph: the look-up under another name, and the product that turns its rows back."""
     output = _text(gather, _NODE_OUTPUT)
+    inner = f"{output}.rotated"
     renamed = b"".join(whole for number, _, _, whole in fields(gather) if number != _NODE_OUTPUT)
-    renamed += message(_NODE_OUTPUT, f"{output}.scaled")
-    return message(_GRAPH_NODE, renamed) + message(_GRAPH_NODE, _node("Mul", [f"{output}.scaled", factor], output))
+    matrix = _square(table, UP, squares)
+    node = _node("MatMul", [inner, matrix], output)
+    return message(_GRAPH_NODE, renamed + message(_NODE_OUTPUT, inner)) + message(_GRAPH_NODE, node)
+
+
+def _multiplied(matmul: bytes, table: _Weight, squares: dict[str, _Weight]) -> bytes:
+    """Fields of a graph: the product that turns the inputs, and the product with the table of what it gives."""
+    x, weight = (value.decode() for number, _, value, _ in fields(matmul) if number == _NODE_INPUT)
+    inner = f"{_text(matmul, _NODE_OUTPUT)}.input"
+    others = b"".join(whole for number, _, _, whole in fields(matmul) if number != _NODE_INPUT)
+    inputs = message(_NODE_INPUT, inner) + message(_NODE_INPUT, weight)
+    node = _node("MatMul", [x, _square(table, DOWN, squares)], inner)
+    return message(_GRAPH_NODE, node) + message(_GRAPH_NODE, inputs + others)
+
+
+def _square(table: _Weight, end: str, squares: dict[str, _Weight]) -> str:
+    """The transpose of the matrix that stands beside a rotated table, which MatMul multiplies with; by its name."""
+    tensor, width = table.row["tensor"] + end, table.row["shape"][1]
+    row = {"tensor": tensor, "layout": "panel16", "rows": [0, width], "shape": [width, width]}
+    squares[tensor] = _Weight(row, "f16", [], [f"{tensor}.transposed"])
+    return f"{tensor}.transposed"
 
 
 def _text(data: bytes, number: int) -> str:
@@ -119,7 +133,7 @@ def _text(data: bytes, number: int) -> str:
 
 def _dequantised(name: str, output: str, weight: _Weight, turned: bool) -> tuple[bytes, dict[str, tuple[int, Row]]]:
     """The node that makes the weight, and its initializers: name -> (ONNX type, row)."""
-    chosen, row = integer_scheme(weight.scheme), weight.row
+    chosen, row = scheme(weight.scheme), weight.row
     tensor, rows = row["tensor"], row["rows"]
     n = rows[1] - rows[0]
     stored = {**row, "layout": chosen.layout} if row["layout"] == "panel16" else dict(row)
@@ -141,13 +155,6 @@ def _dequantised(name: str, output: str, weight: _Weight, turned: bool) -> tuple
         f"{name}.scale": (FLOAT, {**scale, "layout": "plain", "shape": [n]}),
     }
     return _node("DequantizeLinear", list(parts), output, axis=1 if turned else 0), parts
-
-
-def _column_row(row: Row, turned: bool) -> Row:
-    """What each column of an equalised matrix, or each row of its transpose, is multiplied by."""
-    k = row["shape"][1]
-    column = {"tensor": f"{row['tensor']}.column", "layout": "plain", "rows": [0, k], "shape": [k]}
-    return {**column, "view": [k, 1], "shape": [k, 1]} if turned else column
 
 
 def _turned(row: Row, turned: bool) -> Row:

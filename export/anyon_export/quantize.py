@@ -8,22 +8,33 @@ linear from the same tensors. The ONNX graphs get the same values through Dequan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from anyon_export.attention_i8 import attention_i8
 from anyon_export.blueprint import Blueprint, OnnxProgram, Weight
-from anyon_export.equalise import UNSCALE, by_weights, equalise, find_sites, matrix_of
-from anyon_export.expressions import half, quantised
+from anyon_export.equalise import Site, by_weights, equalise, find_sites, matrix_of
+from anyon_export.expressions import (
+    Expression,
+    half,
+    inverse,
+    param,
+    product,
+    quantised,
+    rotation,
+    times_columns,
+    transpose,
+)
 from anyon_export.onnx_weights import quantise_graph
-from anyon_quantization.equalised import Equalised
+from anyon_export.rotate import DOWN, UP, rotate
 from anyon_quantization.int4 import Int4
 from anyon_quantization.matrix import QuantizationError
 from anyon_quantization.recipes import Recipe
-from anyon_quantization.schemes import integer_scheme, scheme
+from anyon_quantization.schemes import scheme
 
 Op = dict[str, Any]
+MOMENTS = "moments:"  # before a weight's name: the tensor (K, K) that calibration measured for it
 
 # (op, kind of scheme) -> the op that reads it, and the tensors it reads beside the matrix. f16 needs no op of its own.
 _OPS: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
@@ -48,9 +59,12 @@ class _Choice:
         return self.scheme.partition("-")[0]
 
 
-def quantize(blueprint: Blueprint, recipe: Recipe) -> Blueprint:
-    """blueprint: of recipe f32. Raises QuantizationError when the recipe asks for what no op can read, or names no
-    weight of this model with one of its patterns."""
+def quantize(blueprint: Blueprint, recipe: Recipe, calibrated: Collection[str] = ()) -> Blueprint:
+    """blueprint: of recipe f32. calibrated: weights that GPTQ rounds; for each of them the tensors that the expressions
+    read must hold MOMENTS + name, the mean of x xᵀ (K, K) over its inputs x in the f32 model.
+
+    Raises QuantizationError when the recipe asks for what no op can read, or names no weight of this model with one of
+    its patterns."""
     if blueprint.recipe != "f32":
         raise QuantizationError(f"{blueprint.name}: has recipe {blueprint.recipe!r} already; start from f32")
     if recipe.name == "f32":
@@ -60,18 +74,32 @@ def quantize(blueprint: Blueprint, recipe: Recipe) -> Blueprint:
     if unused:
         raise QuantizationError(f"recipe {recipe.name!r}: {unused[0]!r} matches no weight of {blueprint.name}")
     chosen = {name: choice for name, choice in choices.items() if choice is not None and choice.scheme != "f32"}
-    if recipe.equalise:
-        blueprint = _equalised(blueprint, chosen, recipe)
+    moments: dict[str, Expression] = {}
+    for name in calibrated:
+        width = matrix_of(blueprint.weights[name]).shape[1]
+        moments[name] = param(MOMENTS + name, (width, width))
+    # A table that is stored in floats loses nothing, so there is nothing to turn it for.
+    rotated = [name for name, choice in chosen.items() if recipe.rotates(name) and choice.kind in ("int8", "int4")]
+    for name in set(rotated) & set(moments):
+        basis = rotation(matrix_of(blueprint.weights[name]))
+        moments[name] = product(product(transpose(basis, (1, 0)), moments[name]), basis)
+    blueprint = rotate(blueprint, rotated)
+    chosen |= {name + end: _Choice("f16", False) for name in rotated for end in (DOWN, UP)}
+    scales = _equalisers(blueprint, chosen, recipe)
+    for site, columns in scales.items():
+        for name in set(site.matrices) & set(moments):
+            divided = times_columns(moments[name], inverse(columns))  # x becomes x / s
+            moments[name] = times_columns(transpose(divided, (1, 0)), inverse(columns))
+    blueprint = equalise(blueprint, scales)
     programs = {
         name: _program(program, chosen, recipe, name in recipe.wide) for name, program in blueprint.programs.items()
     }
     weights: dict[str, Weight] = {}
     for name, weight in blueprint.weights.items():
-        weights |= _weights(name, weight, chosen.get(name))
-    unscaled = {name: name + UNSCALE for name in weights if name + UNSCALE in weights}
+        weights |= _weights(name, weight, chosen.get(name), moments.get(name))
     schemes = {name: choice.scheme for name, choice in chosen.items()}
     onnx = {
-        name: OnnxProgram(*quantise_graph(program.graph, program.initializers, schemes, unscaled))
+        name: OnnxProgram(*quantise_graph(program.graph, program.initializers, schemes, rotated))
         for name, program in blueprint.onnx.items()
     }
     return replace(
@@ -79,7 +107,7 @@ def quantize(blueprint: Blueprint, recipe: Recipe) -> Blueprint:
     )
 
 
-def _equalised(blueprint: Blueprint, chosen: Mapping[str, _Choice], recipe: Recipe) -> Blueprint:
+def _equalisers(blueprint: Blueprint, chosen: Mapping[str, _Choice], recipe: Recipe) -> dict[Site, Expression]:
     """Where the recipe says so and every matrix behind the norm is stored in integers."""
     integers = {name for name, choice in chosen.items() if choice.kind in ("int8", "int4")}
     scales = {}
@@ -87,7 +115,7 @@ def _equalised(blueprint: Blueprint, chosen: Mapping[str, _Choice], recipe: Reci
         powers = recipe.powers_of(site.scale)
         if any(powers) and integers.issuperset(site.matrices):
             scales[site] = by_weights(blueprint, site, powers)
-    return equalise(blueprint, scales)
+    return scales
 
 
 def _choose(name: str, weight: Weight, recipe: Recipe) -> _Choice | None:
@@ -101,12 +129,13 @@ def _choose(name: str, weight: Weight, recipe: Recipe) -> _Choice | None:
     return choice
 
 
-def _weights(name: str, weight: Weight, choice: _Choice | None) -> dict[str, Weight]:
+def _weights(name: str, weight: Weight, choice: _Choice | None, moments: Expression | None) -> dict[str, Weight]:
     if choice is None:
         return {name: weight}
     if choice.table:
         return {name: Weight(half(weight.expression), "plain", weight.shape)}
-    tensors = quantised(matrix_of(weight), choice.scheme)
+    integers = choice.kind in ("int8", "int4")
+    tensors = quantised(matrix_of(weight), choice.scheme, moments if integers else None)
     layout = scheme(choice.scheme).layout
     made = {name: Weight(tensors[""], layout, weight.shape)}
     for role, expression in tensors.items():
@@ -127,20 +156,18 @@ def _op(op: Op, chosen: Mapping[str, _Choice], recipe: Recipe) -> Op:
     choice = chosen.get(op["inputs"][1]) if len(op["inputs"]) > 1 else None
     if choice is None or choice.kind == "f16":
         return op
-    if (op["op"], choice.kind) not in _OPS or (op["op"] == "conv1d" and isinstance(scheme(choice.scheme), Equalised)):
+    if (op["op"], choice.kind) not in _OPS:
         raise QuantizationError(
             f"recipe {recipe.name!r}: {op['inputs'][1]}: {op['op']} cannot read {choice.scheme} (int8 or f16 fit)"
         )
     name, roles = _OPS[op["op"], choice.kind]
     weight = op["inputs"][1]
     inputs = [op["inputs"][0], weight, *(f"{weight}.{role}" for role in roles), *op["inputs"][2:]]
-    if isinstance(scheme(choice.scheme), Equalised):
-        inputs.append(f"{weight}.column")
     return {**op, "op": name, "inputs": inputs, "attrs": _attributes(op["attrs"], choice)}
 
 
 def _attributes(attrs: Mapping[str, Any], choice: _Choice) -> dict[str, Any]:
     """The layout is the scheme's own; int4 says its group."""
     kept = {key: value for key, value in attrs.items() if key != "layout"}
-    chosen = integer_scheme(choice.scheme)
+    chosen = scheme(choice.scheme)
     return {**kept, "group": chosen.group} if isinstance(chosen, Int4) else kept

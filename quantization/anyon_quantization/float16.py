@@ -29,7 +29,7 @@ class Float16:
     def tensors(self, n: int, k: int) -> dict[str, Layout]:
         return {"": ((padded(n, PANEL) // PANEL, k, PANEL), "float16")}
 
-    def pack(self, matrix: Array) -> dict[str, Array]:
+    def pack(self, matrix: Array, moments: Array | None = None) -> dict[str, Array]:
         return {"": pack_panel16(to_half(matrix))}
 
     def unpack(self, tensors: Mapping[str, Array], n: int, k: int) -> Array:

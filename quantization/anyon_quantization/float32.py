@@ -41,7 +41,7 @@ class Float32:
     def tensors(self, n: int, k: int) -> dict[str, Layout]:
         return {"": ((padded(n, PANEL) // PANEL, k, PANEL), "float32")}
 
-    def pack(self, matrix: Array) -> dict[str, Array]:
+    def pack(self, matrix: Array, moments: Array | None = None) -> dict[str, Array]:
         return {"": pack_panel16(matrix.astype(np.float32, copy=False))}
 
     def unpack(self, tensors: Mapping[str, Array], n: int, k: int) -> Array:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from anyon_quantization.gptq import round_columns
 from anyon_quantization.matrix import PANEL, Array, Layout, QuantizationError, finite, padded, row_blocks
 
 QMAX = 15
@@ -154,11 +155,12 @@ class Int4:
         packed = (panels, width // OCTET, PANEL, OCTET // 2)
         return {"": (packed, "uint8"), "scale": (groups, "float32"), "zero": (groups, "uint8")}
 
-    def pack(self, matrix: Array) -> dict[str, Array]:
-        return self.pack_quantised(*quantise(matrix, self.group, self.symmetric))
-
-    def pack_quantised(self, q: Array, scale: Array, zero: Array) -> dict[str, Array]:
-        """The tensors of values that something else rounded (GPTQ)."""
+    def pack(self, matrix: Array, moments: Array | None = None) -> dict[str, Array]:
+        q, scale, zero = quantise(matrix, self.group, self.symmetric)
+        if moments is not None:
+            k = matrix.shape[1]  # q has whole groups
+            steps, zeros = (np.repeat(part, self.group, axis=1)[:, :k] for part in (scale, zero.astype(np.float32)))
+            q[:, :k] = round_columns(matrix, moments, steps, zeros, (0, QMAX))
         return {"": pack_panel16x8(q), "scale": pack_groups(scale, 1), "zero": pack_groups(zero, MIDDLE)}
 
     def unpack(self, tensors: Mapping[str, Array], n: int, k: int) -> Array:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from anyon_quantization.gptq import round_columns
 from anyon_quantization.matrix import PANEL, Array, Layout, finite, padded, row_blocks
 
 QMAX = 127
@@ -62,11 +63,10 @@ class Int8:
         panels, quads = padded(n, PANEL) // PANEL, padded(k, QUAD) // QUAD
         return {"": ((panels, quads, PANEL, QUAD), "int8"), "scale": ((n,), "float32"), "sum": ((n,), "int32")}
 
-    def pack(self, matrix: Array) -> dict[str, Array]:
-        return self.pack_quantised(*quantise(matrix))
-
-    def pack_quantised(self, q: Array, scale: Array) -> dict[str, Array]:
-        """The tensors of values that something else rounded (GPTQ)."""
+    def pack(self, matrix: Array, moments: Array | None = None) -> dict[str, Array]:
+        q, scale = quantise(matrix)
+        if moments is not None:
+            q = round_columns(matrix, moments, scale[:, None], np.zeros((1, 1), np.float32), (-QMAX, QMAX)).astype(np.int8)
         return {"": pack_panel16x4(q), "scale": scale, "sum": q.sum(axis=1, dtype=np.int32)}
 
     def unpack(self, tensors: Mapping[str, Array], n: int, k: int) -> Array:

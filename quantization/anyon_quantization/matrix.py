@@ -12,7 +12,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Layout = tuple[tuple[int, ...], str]  # shape and numpy dtype name
 
-VERSION = 1  # grows when a scheme gives other values: bundles in caches are made again then
+VERSION = 2  # grows when a scheme gives other values: bundles in caches are made again then
 PANEL = 16  # outputs side by side; kPanel of runtime_cpp/kernels/linear/linear.h
 _BLOCK = 1 << 18  # weights worked on at a time: their float32 copies stay in a core's cache
 
@@ -35,8 +35,11 @@ class Scheme(Protocol):
     def tensors(self, n: int, k: int) -> dict[str, Layout]:
         """Shape and dtype of every tensor, in the order they are stored."""
 
-    def pack(self, matrix: Array) -> dict[str, Array]:
-        """The tensors of a float matrix. QuantizationError for values that are not finite."""
+    def pack(self, matrix: Array, moments: Array | None = None) -> dict[str, Array]:
+        """The tensors of a float matrix. QuantizationError for values that are not finite.
+
+        moments: the mean of x xᵀ (K, K) over inputs x of the product; integers are then rounded so that the product
+        comes nearest (gptq.py), while each weight may move further than error_bound says."""
 
     def unpack(self, tensors: Mapping[str, Array], n: int, k: int) -> Array:
         """The matrix (N, K) float32 that the tensors stand for."""

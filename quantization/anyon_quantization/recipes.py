@@ -19,6 +19,8 @@ ATTENTION = ("f32", "i8")
 class Recipe:
     """default: for matrices that linear, conv1d and embedding read. tables: for what is added as it is, such as
     positions. overrides: name pattern -> scheme, as in a shell; of the patterns that match, the last one counts.
+    wide: programs that round the inputs of products to 16 bits instead of 8. rotate: patterns of matrices whose columns
+    are turned before rounding (anyon_export.rotate), each at the cost of a square product.
     equalise: pattern of a layer norm's weight -> (norm, weights), both 0 to 1: columns of the matrices behind it are
     multiplied by size of the norm's column ** norm / largest weight of the column ** weights before rounding.
     attention: precision of attention in which every query sees all keys, on the native runtime."""
@@ -28,6 +30,7 @@ class Recipe:
     tables: str = "f32"
     attention: str = "f32"
     wide: tuple[str, ...] = ()
+    rotate: tuple[str, ...] = ()
     equalise: Mapping[str, tuple[float, float]] = field(default_factory=dict, hash=False)
     overrides: Mapping[str, str] = field(default_factory=dict, hash=False)
 
@@ -57,9 +60,13 @@ class Recipe:
                 chosen = powers
         return chosen
 
+    def rotates(self, weight: str) -> bool:
+        return any(fnmatchcase(weight, pattern) for pattern in self.rotate)
+
     def unused(self, weights: list[str]) -> list[str]:
         """Patterns that match none of the weights."""
-        return [pattern for pattern in self.overrides if not any(fnmatchcase(weight, pattern) for weight in weights)]
+        patterns = (*self.overrides, *self.rotate)
+        return [pattern for pattern in patterns if not any(fnmatchcase(weight, pattern) for weight in weights)]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -68,6 +75,7 @@ class Recipe:
             "tables": self.tables,
             "attention": self.attention,
             "wide": list(self.wide),
+            "rotate": list(self.rotate),
             "equalise": {pattern: list(powers) for pattern, powers in self.equalise.items()},
             "overrides": dict(self.overrides),
         }
@@ -88,14 +96,15 @@ def from_json(data: Any) -> Recipe:
     texts = [data.get(key, "") for key in ("name", "default", "tables", "attention")]
     if not isinstance(overrides, dict) or not all(isinstance(text, str) for text in (*texts, *overrides.values())):
         raise QuantizationError("recipe: entries are texts, overrides an object of pattern: scheme")
-    wide = data.get("wide", [])
-    if not isinstance(wide, list) or not all(isinstance(program, str) for program in wide):
-        raise QuantizationError("recipe: wide is a list of programs")
+    lists = {key: data.get(key, []) for key in ("wide", "rotate")}
+    for key, value in lists.items():
+        if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+            raise QuantizationError(f"recipe: {key} is a list of texts")
     equalise = data.get("equalise", {})
     if not isinstance(equalise, dict) or not all(_is_pair(powers) for powers in equalise.values()):
         raise QuantizationError("recipe: equalise is an object of pattern: [number, number]")
     pairs = {pattern: tuple(powers) for pattern, powers in equalise.items()}
-    return Recipe(**{**data, "wide": tuple(wide), "equalise": pairs})
+    return Recipe(**{**data, **{key: tuple(value) for key, value in lists.items()}, "equalise": pairs})
 
 
 def _is_pair(value: Any) -> bool:
@@ -131,16 +140,17 @@ STANDARD = {
             attention="i8",
             wide=("decoder",),
             equalise=_EQUALISE,
-            overrides={_HEAD: "int8-equalised"},
+            rotate=(_HEAD,),
         ),
         Recipe(
             "int4",
-            "int4",
+            "int4-g32",
             tables="f16",
             attention="i8",
             wide=("decoder",),
+            rotate=(_HEAD,),
             equalise=_EQUALISE,
-            overrides={**dict.fromkeys(_ENCODER, "int8"), _HEAD: "int4-equalised"},
+            overrides={**dict.fromkeys(_ENCODER, "int8"), _HEAD: "int4"},
         ),
     )
 }
