@@ -1,0 +1,197 @@
+"""Runs a model on recordings and keeps what its products read: what GPTQ, SmoothQuant and AWQ need. numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from anyon import _native
+from anyon.engines import Engine, EngineRack
+from anyon.progress import Progress, Report
+
+if TYPE_CHECKING:
+    from anyon.whisper import WhisperModel
+    from anyon_export.blueprint import Blueprint
+    from anyon_export.checkpoints import Checkpoint
+    from anyon_quantization.calibration import Inputs
+
+# Moments held at a time; more of them take another pass over the recordings.
+_MOST_BYTES = 2 << 30
+# What the decoder is calibrated on: what it says itself, and samples, because a recording has few tokens.
+_TEMPERATURES = (0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Something spoken; reference: what it says, "" where nobody wrote it down."""
+
+    path: Path
+    reference: str = ""
+    language: str = ""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"language": self.language} if self.language else {}
+
+
+@dataclass(slots=True)
+class Window:
+    """One run of the encoder, and the tokens the decoder was given after it: (1, T)."""
+
+    inputs: list[Any]
+    tokens: list[int]
+
+
+def collect(
+    blueprint: Blueprint, checkpoint: Checkpoint, recordings: Sequence[Recording], report: Report
+) -> dict[str, Inputs]:
+    """The inputs of every matrix that a `linear` reads, by the matrix's name.
+
+    blueprint: of recipe f32. Raises AudioError for what is no recording.
+    """
+    from anyon_export.taps import tap
+    from anyon_quantization.calibration import Collector
+
+    widths = {
+        op["inputs"][1]: int(op["attrs"]["k"])
+        for program in blueprint.programs.values()
+        for op in program["ops"]
+        if op["op"] == "linear"
+    }
+    passes = list(_passes(widths))
+    found: dict[str, Inputs] = {}
+    for number, weights in enumerate(passes):
+        tapped, taps = tap(blueprint, weights)
+        collectors = {
+            (program, value): Collector(widths[readers[0]])
+            for program, values in taps.items()
+            for value, readers in values.items()
+        }
+        with temporary_model(tapped, checkpoint) as model:
+
+            listening: set[str] = set()
+
+            def add(program: str, value: str, x: Any, collectors: Any = collectors, now: Any = listening) -> None:
+                if program in now and (program, value) in collectors:
+                    collectors[program, value].add(x)
+
+            listen(model, lambda program, session, add=add: _Tapped(program, session, add))
+            for index, recording in enumerate(recordings):
+                done = number * len(recordings) + index
+                report(Progress("calibrate", done, len(passes) * len(recordings), "recordings", recording.path.name))
+                listening |= taps.keys()
+                for temperature in _TEMPERATURES:
+                    model.transcribe(recording.path, temperature=temperature, beam_size=1, best_of=1, **recording.options)
+                    # The encoder hears the same each time, thousands of frames of it: once is enough.
+                    listening -= {"encoder"}
+        for (program, value), collector in collectors.items():
+            found |= dict.fromkeys(taps[program][value], collector.inputs())
+    return found
+
+
+def windows(model: WhisperModel, recordings: Sequence[Recording], report: Report) -> list[Window]:
+    """What the programs were given while a model transcribed greedily."""
+    found: list[Window] = []
+    listen(model, lambda program, session: _Recorder(program, session, found))
+    for index, recording in enumerate(recordings):
+        report(Progress("listen", index, len(recordings), "recordings", recording.path.name))
+        model.transcribe(recording.path, temperature=0.0, beam_size=1, **recording.options)
+    return [window for window in found if window.tokens]
+
+
+@contextmanager
+def temporary_model(blueprint: Blueprint, checkpoint: Checkpoint) -> Iterator[WhisperModel]:
+    """A model that leaves nothing behind."""
+    from anyon.model import load
+    from anyon_export.bundle import make_bundle
+
+    with TemporaryDirectory(prefix="anyon-") as folder:
+        path = Path(folder) / "model.anyon"
+        make_bundle(blueprint, checkpoint, path)
+        yield load(path, backend="native")
+
+
+def listen(model: WhisperModel, wrap: Any) -> None:
+    """Puts sessions around those of the model's engines: wrap(program, session) -> session."""
+    with model.lent_engine() as engine:
+        wrapped = Engine(engine.pool, {name: wrap(name, session) for name, session in engine.sessions.items()})
+    rack = EngineRack(lambda: wrapped, 1)
+    model._rack = rack
+
+
+class _Around(_native.Session):
+    """A session that passes everything on to another one."""
+
+    def __init__(self, program: str, inner: _native.Session) -> None:
+        super().__init__(inner.inputs, inner.outputs)
+        self._program = program
+        self._inner = inner
+
+    def run(self, inputs: list[Any]) -> list[Any]:
+        return self._inner.run(inputs)
+
+    def reset_states(self) -> None:
+        self._inner.reset_states()
+
+    def reorder_states(self, rows: list[int]) -> None:
+        self._inner.reorder_states(rows)
+
+    def truncate_states(self, length: int) -> None:
+        self._inner.truncate_states(length)
+
+    def state_length(self) -> int:
+        return self._inner.state_length()
+
+
+class _Tapped(_Around):
+    def __init__(self, program: str, inner: _native.Session, add: Any) -> None:
+        super().__init__(program, inner)
+        self._add = add
+        self._names = [row[0] for row in inner.outputs]
+
+    def run(self, inputs: list[Any]) -> list[Any]:
+        outputs = self._inner.run(inputs)
+        for name, output in zip(self._names, outputs, strict=True):
+            self._add(self._program, name, output)
+        return outputs
+
+
+class _Recorder(_Around):
+    def __init__(self, program: str, inner: _native.Session, found: list[Window]) -> None:
+        super().__init__(program, inner)
+        self._found = found
+        self._tokens = next((i for i, row in enumerate(inner.inputs) if row[0] == "tokens"), None)
+        self._afresh = True
+
+    def run(self, inputs: list[Any]) -> list[Any]:
+        if self._tokens is None:
+            self._found.append(Window([np.array(array) for array in inputs], []))
+        else:
+            if self._afresh:
+                self._found[-1].tokens, self._afresh = [], False
+            self._found[-1].tokens += np.asarray(inputs[self._tokens])[0].tolist()
+        return self._inner.run(inputs)
+
+    def reset_states(self) -> None:
+        self._afresh = True
+        super().reset_states()
+
+
+def _passes(widths: Mapping[str, int]) -> Iterator[list[str]]:
+    """The matrices, in as many parts as their moments need to stay within _MOST_BYTES."""
+    part: list[str] = []
+    held = 0
+    for name, width in widths.items():
+        size = 12 * width * width  # in float64, and a float32 product that is added
+        if part and held + size > _MOST_BYTES:
+            yield part
+            part, held = [], 0
+        part.append(name)
+        held += size
+    yield part
