@@ -84,4 +84,3 @@ def equalise(blueprint: Blueprint, scales: Mapping[Site, Expression]) -> Bluepri
             matrix = times_columns(matrix_of(weights[name]), scale)
             weights[name] = Weight(panel16(matrix), "panel16", matrix.shape)
     return replace(blueprint, weights=weights)
-

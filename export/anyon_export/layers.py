@@ -67,6 +67,6 @@ def _energies(evaluate: Evaluator, expression: Expression) -> tuple[float, float
         after = evaluate(expression).astype(np.float32)
     else:
         chosen = scheme(str(expression.attrs["scheme"]))
-        after = chosen.unpack(chosen.pack(before), *before.shape)
+        after = chosen.unpack(chosen.pack(before, *(evaluate(part) for part in expression.of[1:])), *before.shape)
     after -= before
     return float(np.vdot(before, before)), float(np.vdot(after, after))

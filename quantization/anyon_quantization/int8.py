@@ -66,7 +66,9 @@ class Int8:
     def pack(self, matrix: Array, moments: Array | None = None) -> dict[str, Array]:
         q, scale = quantise(matrix)
         if moments is not None:
-            q = round_columns(matrix, moments, scale[:, None], np.zeros((1, 1), np.float32), (-QMAX, QMAX)).astype(np.int8)
+            q = round_columns(matrix, moments, scale[:, None], np.zeros((1, 1), np.float32), (-QMAX, QMAX)).astype(
+                np.int8
+            )
         return {"": pack_panel16x4(q), "scale": scale, "sum": q.sum(axis=1, dtype=np.int32)}
 
     def unpack(self, tensors: Mapping[str, Array], n: int, k: int) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 # Moments held at a time; more of them take another pass over the recordings.
 _MOST_BYTES = 2 << 30
+_MEMORY = "/dev/shm"
 # What the decoder is calibrated on: what it says itself, and samples, because a recording has few tokens.
 _TEMPERATURES = (0.0, 1.0, 1.0)
 
@@ -74,7 +77,6 @@ def collect(
             for value, readers in values.items()
         }
         with temporary_model(tapped, checkpoint) as model:
-
             listening: set[str] = set()
 
             def add(program: str, value: str, x: Any, collectors: Any = collectors, now: Any = listening) -> None:
@@ -84,10 +86,12 @@ def collect(
             listen(model, lambda program, session, add=add: _Tapped(program, session, add))
             for index, recording in enumerate(recordings):
                 done = number * len(recordings) + index
-                report(Progress("calibrate", done, len(passes) * len(recordings), "recordings", recording.path.name))
+                report(Progress("calibrate", done, len(passes) * len(recordings), "recordings"))
                 listening |= taps.keys()
                 for temperature in _TEMPERATURES:
-                    model.transcribe(recording.path, temperature=temperature, beam_size=1, best_of=1, **recording.options)
+                    model.transcribe(
+                        recording.path, temperature=temperature, beam_size=1, best_of=1, **recording.options
+                    )
                     # The encoder hears the same each time, thousands of frames of it: once is enough.
                     listening -= {"encoder"}
         for (program, value), collector in collectors.items():
@@ -100,7 +104,7 @@ def windows(model: WhisperModel, recordings: Sequence[Recording], report: Report
     found: list[Window] = []
     listen(model, lambda program, session: _Recorder(program, session, found))
     for index, recording in enumerate(recordings):
-        report(Progress("listen", index, len(recordings), "recordings", recording.path.name))
+        report(Progress("listen", index, len(recordings), "recordings"))
         model.transcribe(recording.path, temperature=0.0, beam_size=1, **recording.options)
     return [window for window in found if window.tokens]
 
@@ -108,13 +112,23 @@ def windows(model: WhisperModel, recordings: Sequence[Recording], report: Report
 @contextmanager
 def temporary_model(blueprint: Blueprint, checkpoint: Checkpoint) -> Iterator[WhisperModel]:
     """A model that leaves nothing behind."""
+    from anyon.conversion import bundle_bytes
     from anyon.model import load
     from anyon_export.bundle import make_bundle
 
-    with TemporaryDirectory(prefix="anyon-") as folder:
+    with TemporaryDirectory(prefix="anyon-", dir=_scratch(bundle_bytes(blueprint))) as folder:
         path = Path(folder) / "model.anyon"
         make_bundle(blueprint, checkpoint, path)
         yield load(path, backend="native")
+
+
+def _scratch(needed: int) -> str | None:
+    """A folder in memory where there is one with room to spare: a search writes a hundred models."""
+    try:
+        free = shutil.disk_usage(_MEMORY).free
+    except OSError:
+        return None
+    return _MEMORY if free > 4 * needed and os.access(_MEMORY, os.W_OK) else None
 
 
 def listen(model: WhisperModel, wrap: Any) -> None:

@@ -12,11 +12,12 @@ class Progress:
     """One report. `total` is 0 while it is not known."""
 
     stage: str
-    """ "download", "verify", "convert", "wait" (another process converts) while loading; "transcribe" afterwards."""
+    """ "download", "verify", "convert", "wait" (another process converts) while loading; "transcribe" afterwards;
+    "calibrate", "listen", "measure", "write" while quantising."""
     done: float
     total: float
     unit: str
-    """ "bytes" or "seconds"."""
+    """ "bytes", "seconds", "recordings" or "layers"."""
     detail: str = ""
     """The file or model at hand."""
 

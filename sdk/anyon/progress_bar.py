@@ -17,19 +17,24 @@ _LABELS = {
     "convert": "converting",
     "wait": "waiting",
     "transcribe": "transcribing",
+    "calibrate": "calibrating",
+    "listen": "listening",
+    "measure": "measuring layers",
+    "write": "writing",
 }
 
 
 class _Amount(DownloadColumn):
-    """Bytes as a download shows them, seconds of audio as minutes."""
+    """Bytes as a download shows them, seconds of audio as minutes, whatever else as a count."""
 
     def render(self, task):  # type: ignore[no-untyped-def]
         from rich.text import Text
 
         if task.fields.get("unit") == "bytes":
             return super().render(task) if task.total else Text("")
-        done = _minutes(task.completed)
-        return Text(f"{done}/{_minutes(task.total)}" if task.total else done)
+        show = _minutes if task.fields.get("unit") == "seconds" else _whole
+        done = show(task.completed)
+        return Text(f"{done}/{show(task.total)}" if task.total else done)
 
 
 class Bar:
@@ -78,6 +83,10 @@ def progress_bar() -> Iterator[Report]:
         yield bar
     finally:
         bar.close()
+
+
+def _whole(count: float | None) -> str:
+    return str(int(count or 0))
 
 
 def _minutes(seconds: float | None) -> str:

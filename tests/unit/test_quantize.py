@@ -16,7 +16,8 @@ from anyon_export.bundle import unpack_initializer
 from anyon_export.equalise import find_sites
 from anyon_export.expressions import Evaluator
 from anyon_export.protobuf import fields
-from anyon_export.quantize import quantize
+from anyon_export.quantize import MOMENTS, quantize
+from anyon_quantization.float32 import unpack_panel16
 from anyon_quantization.matrix import QuantizationError
 from anyon_quantization.recipes import STANDARD, Recipe, from_json, from_text, standard
 from anyon_quantization.schemes import scheme
@@ -58,25 +59,26 @@ class Tensors(dict[str, Any]):
 def test_int8_replaces_every_product_and_the_tied_table() -> None:
     before, after = ops(tiny()), ops(made("int8"))
     assert after["linear_i8"] == before["linear"]
+    assert after["linear"] == 2, "the squares on both sides of the rotated table"
     assert after["conv1d_i8"] == before["conv1d"] == 2
     assert (after["embedding_i8"], after["embedding"]) == (1, 1)
-    assert after["linear"] == after["conv1d"] == 0
+    assert after["conv1d"] == 0
     assert after["attention"] + after["attention_i8"] == before["attention"]
 
 
 def test_an_op_reads_its_tensors_in_the_kernels_order() -> None:
     decoder = made("int8").programs["decoder"]["ops"]
     embedding, head = decoder[0], decoder[-1]
-    assert embedding["inputs"] == ["tokens", HEAD, f"{HEAD}.scale", f"{HEAD}.column"]
+    assert embedding["inputs"] == ["tokens", HEAD, f"{HEAD}.scale"]
     assert embedding["attrs"] == {"rows": 51864, "width": 384}
-    assert head["inputs"][1:] == [HEAD, f"{HEAD}.scale", f"{HEAD}.sum", "", "", f"{HEAD}.column"]
+    assert head["inputs"][1:] == [HEAD, f"{HEAD}.scale", f"{HEAD}.sum", "", ""]
     assert head["attrs"] == {"k": 384, "n": 51864, "activation": "none", "input_bits": 16}
     conv = next(op for op in made("int8").programs["encoder"]["ops"] if op["op"] == "conv1d_i8")
     name = "encoder.conv1.weight"
     assert conv["inputs"] == ["x0", name, f"{name}.scale", f"{name}.sum", "encoder.conv1.bias", ""]
     assert conv["attrs"]["cin"] == 80
     head = made("int4").programs["decoder"]["ops"][-1]
-    assert head["inputs"][1:] == [HEAD, f"{HEAD}.scale", f"{HEAD}.zero", "", "", f"{HEAD}.column"]
+    assert head["inputs"][1:] == [HEAD, f"{HEAD}.scale", f"{HEAD}.zero", "", ""]
     assert head["attrs"] == {"k": 384, "n": 51864, "activation": "none", "group": 64, "input_bits": 16}
 
 
@@ -136,6 +138,7 @@ def test_the_last_pattern_that_matches_counts() -> None:
         (Recipe("a", "int8", overrides={"encodr.*": "f16"}), r"'encodr\.\*' matches no weight of whisper-tiny\.en"),
         (Recipe("a", "int8", overrides={"*positional*": "int8"}), r"encoder\.positional_embedding is a table"),
         (Recipe("a", "int8", overrides={"*.mlp.0.bias": "f16"}), r"matches no weight"),
+        (Recipe("a", "int8", rotate=("*.no_table",)), r"'\*\.no_table' matches no weight"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(recipe: Recipe, message: str) -> None:
@@ -166,35 +169,69 @@ def test_attention_is_in_8_bits_where_its_keys_are_all_there() -> None:
             assert "key_state" not in op["attrs"]
 
 
-def test_columns_of_an_equalised_table_move_into_the_norm_and_come_back_at_the_look_up() -> None:
-    before, after = tiny(), quantize(tiny(), Recipe("a", "int8", equalise={"decoder.ln.weight": (0.0, 0.75)}))
-    evaluate, norm = Evaluator(tensors := Tensors()), {"weight": "decoder.ln.weight", "bias": "decoder.ln.bias"}
+def test_a_rotated_table_gives_the_same_logits_and_rows_through_its_squares() -> None:
+    blueprint, evaluate = made("int8"), Evaluator(tensors := Tensors())
+    # Uneven columns, as Whisper's are: of plain rounding one of them leaves little to the others.
     tensors[HEAD] = matrix(HEAD, (51864, 384)) * np.where(np.arange(384) == 7, 30, 1).astype(np.float32)
-    unscale = evaluate(after.weights[f"{HEAD}.unscale"].expression)
-    largest = np.abs(tensors[HEAD]).max(axis=0)
-    np.testing.assert_allclose(unscale / unscale[0], (largest / largest[0]) ** 0.75, rtol=1e-5)
-    for name in norm.values():
-        moved = evaluate(after.weights[name].expression)
-        np.testing.assert_allclose(moved, tensors[name] * unscale, rtol=1e-6)
-    packed = {role: evaluate(after.weights[HEAD + role].expression) for role in ("", ".scale")}
-    back = scheme("int8").unpack({"": packed[""], "scale": packed[".scale"]}, 51864, 384) * unscale
+    stored = {name: evaluate(blueprint.weights[HEAD + name].expression) for name in ("", ".scale", ".down", ".up")}
+    turned = scheme("int8").unpack({"": stored[""], "scale": stored[".scale"]}, 51864, 384)
+    down, up = (unpack_panel16(stored[name], 0, 384).astype(np.float32) for name in (".down", ".up"))
+    np.testing.assert_allclose(down @ up, np.eye(384), atol=2e-3)  # f16: 384 products of 2^-11 each
+    back = turned @ down
     plain = scheme("int8").unpack(scheme("int8").pack(tensors[HEAD]), 51864, 384)
     ordinary = np.arange(384) != 7
     errors = [np.std((array - tensors[HEAD])[:, ordinary]) for array in (back, plain)]
     assert errors[0] < errors[1] / 5, "one large column no longer costs the others their precision"
-    ops_before, ops_after = (blueprint.programs["decoder"]["ops"] for blueprint in (before, after))
-    assert [op["op"] for op in ops_after[:2]] == ["embedding_i8", "mul"]
-    assert ops_after[1]["inputs"] == [ops_after[0]["outputs"][0], f"{HEAD}.unscale"]
+    ops_before, ops_after = (program.programs["decoder"]["ops"] for program in (tiny(), blueprint))
+    assert [op["op"] for op in ops_after[:2]] == ["embedding_i8", "linear"]
+    assert ops_after[1]["inputs"] == [ops_after[0]["outputs"][0], f"{HEAD}.up", "", ""]
     assert ops_after[1]["outputs"] == ops_before[0]["outputs"]
-    assert after.weights["encoder.ln_post.weight"] == before.weights["encoder.ln_post.weight"]
+    assert [op["op"] for op in ops_after[-2:]] == ["linear", "linear_i8"]
+    assert ops_after[-2]["inputs"][:2] == [ops_before[-1]["inputs"][0], f"{HEAD}.down"]
+    assert ops_after[-1]["inputs"][0] == ops_after[-2]["outputs"][0]
+
+
+def test_a_table_in_floats_is_not_rotated() -> None:
+    blueprint = quantize(tiny(), Recipe("a", "int8", overrides={HEAD: "f16"}, rotate=(HEAD,)))
+    assert f"{HEAD}.down" not in blueprint.weights
+
+
+def test_with_moments_products_on_such_inputs_come_nearer() -> None:
+    """Through the rotation of a table and the equalised columns behind a norm, which the moments must follow."""
+    names = [HEAD, "encoder.blocks.1.mlp.0.weight", "decoder.blocks.0.mlp.0.weight"]
+    recipe = standard("int4")
+    plain, calibrated = quantize(tiny(), recipe), quantize(tiny(), recipe, names)
+    random = np.random.default_rng(5)
+    mix = random.standard_normal((384, 384)) * np.exp(random.standard_normal(384))
+    x = (random.standard_normal((2000, 384)) @ mix / 20).astype(np.float32)
+    tensors = Tensors()
+    tensors |= {MOMENTS + name: x.T @ x / len(x) for name in names}
+    evaluate = Evaluator(tensors)
+    for name in names:
+        exact = None
+        errors = []
+        for blueprint in (plain, calibrated):
+            expression = blueprint.weights[name].expression
+            before = evaluate(expression.of[0])
+            chosen = scheme(str(expression.attrs["scheme"]))
+            after = chosen.unpack(chosen.pack(*(evaluate(part) for part in expression.of)), *before.shape)
+            inputs = x
+            if name == HEAD:
+                inputs = x @ unpack_panel16(evaluate(blueprint.weights[f"{HEAD}.up"].expression), 0, 384)
+            elif name.startswith("encoder"):
+                inputs = x / evaluate(expression.of[0].of[1])
+            product = inputs[:200] @ before[:2000].T
+            exact = product if exact is None else exact
+            np.testing.assert_allclose(product, exact, atol=0.05)
+            errors.append(np.linalg.norm(inputs[:200] @ after[:2000].T - product))
+        assert errors[1] < 0.9 * errors[0], name
 
 
 def test_every_norm_has_its_matrices() -> None:
     sites = {site.scale: site for site in find_sites(tiny())}
-    assert len(sites) == 4 * 2 + 1 + 4 * 3 + 1
+    assert len(sites) == 4 * 2 + 1 + 4 * 3
     assert sites["encoder.blocks.3.mlp_ln.weight"].matrices == ("encoder.blocks.3.mlp.0.weight",)
     assert len(sites["encoder.ln_post.weight"].matrices) == 2 * 4
-    assert sites["decoder.ln.weight"].tables == sites["decoder.ln.weight"].matrices == (HEAD,)
 
 
 @pytest.mark.parametrize("power", [[-0.5, 0], [0, 1.5], ["half", 1], [0.5], 0.5])
@@ -220,6 +257,7 @@ def test_recipes_are_json_there_and_back() -> None:
         ('{"name": "x", "default": "int8", "tables": "int8"}', "tables 'int8'"),
         ('{"name": "x", "default": "int8", "attention": "i4"}', "attention 'i4'"),
         ('{"name": "x", "default": "int8", "overrides": ["a"]}', "overrides an object"),
+        ('{"name": "x", "default": "int8", "rotate": "a"}', "rotate is a list of texts"),
     ],
 )
 def test_a_recipe_that_is_none_is_refused(text: str, message: str) -> None:
@@ -250,7 +288,7 @@ def test_tensors_of_one_weight_cost_one_quantisation(monkeypatch: pytest.MonkeyP
 def test_the_graph_says_the_same_values_as_the_kernels_tensors(recipe: str) -> None:
     """Each initializer, dequantised as its node says, is the quantised weight; stacked and turned ones too."""
     onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'anyon[export]'")
-    blueprint, tensors = quantize(tiny(), replace(standard(recipe), equalise={})), Tensors()
+    blueprint, tensors = quantize(tiny(), replace(standard(recipe), equalise={}, rotate=())), Tensors()
     evaluate = Evaluator(tensors)
     stored = {name: evaluate(weight.expression) for name, weight in blueprint.weights.items() if "embed" not in name}
     seen = set()
@@ -310,7 +348,7 @@ def test_the_graph_is_valid_onnx_and_otherwise_as_it_was(recipe: str) -> None:
         before.ParseFromString(tiny().onnx[name].graph)
         after.ParseFromString(program.graph)
         kept_nodes = [node for node in before.graph.node if node.output[0] not in turned(before)]
-        undo_look_up(after)
+        undo_rotation(after)
         added = len(after.graph.node) - len(kept_nodes)
         assert list(after.graph.node)[added:] == kept_nodes
         assert after.graph.input == before.graph.input
@@ -329,12 +367,19 @@ def test_the_graph_is_valid_onnx_and_otherwise_as_it_was(recipe: str) -> None:
         onnx.checker.check_model(after, full_check=True)
 
 
-def undo_look_up(model: Any) -> None:
-    """Takes out the Mul behind the Gather of an equalised table."""
-    for node in [node for node in model.graph.node if node.op_type == "Mul" and node.input[0].endswith(".scaled")]:
-        gather = next(other for other in model.graph.node if other.output[0] == node.input[0])
-        assert gather.op_type == "Gather"
-        gather.output[0] = node.output[0]
+def undo_rotation(model: Any) -> None:
+    """Takes out the products before and behind a rotated table."""
+    for node in [node for node in model.graph.node if node.op_type == "MatMul" and "transposed" in node.input[1]]:
+        reader = next((other for other in model.graph.node if other.input[:1] == node.output[:1]), None)
+        maker = next((other for other in model.graph.node if other.output[0] == node.input[0]), None)
+        if node.input[0].endswith(".rotated"):
+            assert maker is not None
+            assert maker.op_type == "Gather"
+            maker.output[0] = node.output[0]
+        else:
+            assert reader is not None
+            assert reader.op_type == "MatMul"
+            reader.input[0] = node.input[0]
         model.graph.node.remove(node)
 
 

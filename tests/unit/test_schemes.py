@@ -13,7 +13,6 @@ from anyon_quantization.matrix import QuantizationError
 from anyon_quantization.schemes import scheme
 
 NAMES = ["f32", "f16", "int8", "int4-g32", "int4-g64", "int4-g128", "int4-g32-sym", "int4-g64-sym", "int4-g128-sym"]
-NAMES += ["int8-equalised", "int4-g64-equalised"]
 Matrix = npt.NDArray[np.float32]
 
 
