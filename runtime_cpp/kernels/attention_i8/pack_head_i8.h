@@ -98,7 +98,7 @@ inline void pack_keys_i8(const PackHeadArgs& args, const PackedHead& head) {
     const bool exists = key < args.kv_len;
     // Keys that are not there score (0 - 1) * infinity.
     scales[key] = exists ? round_key(args.k + key * args.k_stride, mean, args.head_dim, bytes) : __builtin_inff();
-    for (int64_t j = exists ? args.head_dim : 0; j < head.depth; ++j) bytes[j] = 0;
+    for (int64_t j = 0; j < head.depth; ++j) bytes[j] = exists && j < args.head_dim ? bytes[j] : uint8_t{0};
     for (int64_t j = 0; j < head.depth; j += 4) __builtin_memcpy(to + j * kPanelWidth, bytes + j, 4);
   }
   // What a query's offset adds to every product: kMiddle times the sum of the key.
