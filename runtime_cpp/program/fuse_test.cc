@@ -13,7 +13,7 @@ using testing::BundleWriter;
 using testing::Random;
 using Json = nlohmann::json;
 
-constexpr int64_t kWidth = 40, kBetween = 72;
+constexpr int64_t kWidth = 40, kBetween = 72, kHeads = 3, kHeadDim = 32;
 
 void add_linear(BundleWriter& writer, Random& random, const std::string& name, int64_t n, int64_t k) {
   std::vector<int8_t> q(static_cast<size_t>(n * k));
@@ -30,59 +30,98 @@ void add_linear(BundleWriter& writer, Random& random, const std::string& name, i
   writer.add(name + ".bias", {n}, random.floats(n));
 }
 
+Json linear(const std::string& w, const char* x, const char* residual, const std::string& y, int64_t n, int64_t k,
+            const char* activation, int input_bits) {
+  return {{"op", "linear_i8"},
+          {"name", w},
+          {"inputs", {x, w, w + ".scale", w + ".sum", w + ".bias", residual}},
+          {"outputs", {y}},
+          {"attrs", {{"k", k}, {"n", n}, {"activation", activation}, {"input_bits", input_bits}}}};
+}
+
+Json norm(const char* x, const char* y) {
+  return {{"op", "layer_norm"},
+          {"name", "norm"},
+          {"inputs", {x, "norm.scale", "norm.bias"}},
+          {"outputs", {y}},
+          {"attrs", {{"epsilon", 1e-5}}}};
+}
+
+Json value(const std::string& name, const Json& shape) {
+  return {{"name", name}, {"dtype", "f32"}, {"shape", shape}};
+}
+
 // y = x + down(gelu(up(norm(x)))), with every value between as an output too or not.
 Json mlp(int input_bits, bool shows_all) {
-  const auto linear = [&](const char* name, const char* x, const char* residual, const char* y, int64_t n, int64_t k,
-                          const char* activation) {
-    const std::string w = name;
-    return Json{{"op", "linear_i8"},
-                {"name", name},
-                {"inputs", {x, w, w + ".scale", w + ".sum", w + ".bias", residual}},
-                {"outputs", {y}},
-                {"attrs", {{"k", k}, {"n", n}, {"activation", activation}, {"input_bits", input_bits}}}};
-  };
-  const auto value = [](const char* name, int64_t width) {
-    return Json{{"name", name}, {"dtype", "f32"}, {"shape", {"time", width}}};
-  };
-  Json program = {
-      {"dims", {{"time", {1, 200}}}},
-      {"states", Json::array()},
-      {"inputs", {value("x0", kWidth)}},
-      {"outputs", {value("y", kWidth)}},
-      {"ops",
-       {{{"op", "add"}, {"name", ""}, {"inputs", {"x0", "x0"}}, {"outputs", {"x"}}, {"attrs", Json::object()}},
-        {{"op", "layer_norm"},
-         {"name", "norm"},
-         {"inputs", {"x", "norm.scale", "norm.bias"}},
-         {"outputs", {"normed"}},
-         {"attrs", {{"epsilon", 1e-5}}}},
-        linear("up", "normed", "", "between", kBetween, kWidth, "gelu"),
-        linear("down", "between", "x", "y", kWidth, kBetween, "none")}}};
+  Json program = {{"dims", {{"time", {1, 200}}}}, {"states", Json::array()}};
+  program["inputs"] = Json::array({value("x0", {"time", kWidth})});
+  program["outputs"] = Json::array({value("y", {"time", kWidth})});
+  program["ops"] = Json::array();
+  program["ops"].push_back(
+      {{"op", "add"}, {"name", ""}, {"inputs", {"x0", "x0"}}, {"outputs", {"x"}}, {"attrs", Json::object()}});
+  program["ops"].push_back(norm("x", "normed"));
+  program["ops"].push_back(linear("up", "normed", "", "between", kBetween, kWidth, "gelu", input_bits));
+  program["ops"].push_back(linear("down", "between", "x", "y", kWidth, kBetween, "none", input_bits));
   if (shows_all) {
-    program["outputs"].push_back(value("normed", kWidth));
-    program["outputs"].push_back(value("between", kBetween));
+    program["outputs"].push_back(value("normed", {"time", kWidth}));
+    program["outputs"].push_back(value("between", {"time", kBetween}));
   }
   return program;
 }
 
-struct Mlp {
-  explicit Mlp(int input_bits) : random(testing::test_seed()) {
+// Of norm(x): queries as they are, keys and values split into heads. With everything shown nothing can be merged.
+Json projections(const std::vector<std::string>& names, bool shows_all) {
+  Json program = {{"dims", {{"batch", {1, 2}}, {"time", {1, 200}}}}, {"states", Json::array()}};
+  program["inputs"] = Json::array({value("x", {"batch", "time", kWidth})});
+  program["outputs"] = Json::array();
+  program["ops"] = Json::array();
+  program["ops"].push_back(norm("x", "normed"));
+  for (const std::string& name : names) {
+    const std::string y = name + ".y", heads = name + ".heads";
+    const bool splits = name != "query";
+    program["ops"].push_back(linear(name, "normed", "", y, kHeads * kHeadDim, kWidth, "none", 8));
+    if (splits) {
+      program["ops"].push_back({{"op", "split_heads"},
+                                {"name", ""},
+                                {"inputs", Json::array({y})},
+                                {"outputs", Json::array({heads})},
+                                {"attrs", {{"heads", kHeads}}}});
+      program["outputs"].push_back(value(heads, {"batch", kHeads, "time", kHeadDim}));
+    }
+    if (shows_all || !splits) program["outputs"].push_back(value(y, {"batch", "time", kHeads * kHeadDim}));
+  }
+  if (shows_all) program["outputs"].push_back(value("normed", {"batch", "time", kWidth}));
+  return program;
+}
+
+struct Model {
+  explicit Model(int input_bits = 8) : random(testing::test_seed()) {
     writer.add("norm.scale", {kWidth}, random.floats(kWidth));
     writer.add("norm.bias", {kWidth}, random.floats(kWidth));
     add_linear(writer, random, "up", kBetween, kWidth);
     add_linear(writer, random, "down", kWidth, kBetween);
     writer.manifest["programs"]["fused"] = mlp(input_bits, false);
     writer.manifest["programs"]["apart"] = mlp(input_bits, true);
+    writer.manifest["programs"]["group"] = projections({"query", "key", "value"}, false);
+    for (const char* name : {"query", "key", "value"}) {
+      add_linear(writer, random, name, kHeads * kHeadDim, kWidth);
+      writer.manifest["programs"][name] = projections({name}, true);
+    }
     bundle = writer.open();
   }
 
-  std::vector<float> run(const char* program, Isa isa, int threads, const std::vector<float>& x) {
+  // The program's outputs.
+  std::vector<std::vector<float>> run(const char* program, Isa isa, int threads, const Shape& shape,
+                                      const std::vector<float>& x) {
     NativeSession session(bundle, program, std::make_shared<ThreadPool>(threads), isa);
-    const TensorView input{
-        DType::kF32, {static_cast<int64_t>(x.size()) / kWidth, kWidth}, const_cast<float*>(x.data())};
+    const TensorView input{DType::kF32, shape, const_cast<float*>(x.data())};
     std::vector<TensorView> outputs(session.outputs().size());
     session.run({&input, 1}, outputs);
-    return {outputs[0].as<float>(), outputs[0].as<float>() + outputs[0].shape.elements()};
+    std::vector<std::vector<float>> values;
+    for (const TensorView& output : outputs) {
+      values.emplace_back(output.as<float>(), output.as<float>() + output.shape.elements());
+    }
+    return values;
   }
 
   Random random;
@@ -91,7 +130,7 @@ struct Mlp {
 };
 
 TEST(Fuse, NormAndTwoLinearsThatNobodyElseReadsBecomeOneOp) {
-  Mlp model(8);
+  Model model;
   Program fused = parse_program(model.bundle, "fused"), apart = parse_program(model.bundle, "apart");
   fuse_ops(fused);
   fuse_ops(apart);
@@ -102,18 +141,47 @@ TEST(Fuse, NormAndTwoLinearsThatNobodyElseReadsBecomeOneOp) {
   EXPECT_EQ(apart.ops.size(), 4u);
 }
 
-TEST(Fuse, FusedOpsKeepEveryBit) {
+TEST(Fuse, LinearsOfOneNormAndTheirHeadsBecomeOneOp) {
+  Model model;
+  Program group = parse_program(model.bundle, "group"), alone = parse_program(model.bundle, "key");
+  fuse_ops(group);
+  fuse_ops(alone);
+  ASSERT_EQ(group.ops.size(), 1u);
+  EXPECT_STREQ(group.ops[0].row->name, "linear_group_i8");
+  EXPECT_EQ(group.ops[0].outputs.size(), 3u);
+  EXPECT_EQ(alone.ops.size(), 3u);
+}
+
+TEST(Fuse, PairsKeepEveryBit) {
   ANYON_TRACE_SEED();
   for (const int input_bits : {8, 16}) {
-    Mlp model(input_bits);
+    Model model(input_bits);
     for (const Isa isa : supported_isas()) {
       for (const int64_t rows : {1, 16, 17, 48, 49, 200}) {  // few rows, and blocks that are full or not
         const std::vector<float> x = model.random.floats(rows * kWidth);
-        const std::vector<float> expected = model.run("apart", isa, 1, x);
+        const std::vector<float> expected = model.run("apart", isa, 1, {rows, kWidth}, x)[0];
         for (const int threads : {1, 3}) {
-          EXPECT_TRUE(testing::same_bits(model.run("fused", isa, threads, x), expected))
+          EXPECT_TRUE(testing::same_bits(model.run("fused", isa, threads, {rows, kWidth}, x)[0], expected))
               << name(isa) << ", " << rows << " rows, " << threads << " threads, " << input_bits << " bits";
         }
+      }
+    }
+  }
+}
+
+TEST(Fuse, GroupsKeepEveryBit) {
+  ANYON_TRACE_SEED();
+  Model model;
+  for (const Isa isa : supported_isas()) {
+    for (const int64_t time : {1, 9, 120}) {
+      const Shape shape{2, time, kWidth};
+      const std::vector<float> x = model.random.floats(shape.elements());
+      for (const int threads : {1, 3}) {
+        SCOPED_TRACE(std::string(name(isa)) + ", time " + std::to_string(time));
+        const std::vector<std::vector<float>> group = model.run("group", isa, threads, shape, x);
+        EXPECT_TRUE(testing::same_bits(group[0], model.run("query", isa, 1, shape, x)[0]));
+        EXPECT_TRUE(testing::same_bits(group[1], model.run("key", isa, 1, shape, x)[0]));
+        EXPECT_TRUE(testing::same_bits(group[2], model.run("value", isa, 1, shape, x)[0]));
       }
     }
   }

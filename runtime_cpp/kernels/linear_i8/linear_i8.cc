@@ -67,21 +67,28 @@ LinearI8Block block_of(const LinearI8Args& args, const QuantizedRows& x, int64_t
   block.bias = args.bias == nullptr ? nullptr : args.bias + column;
   block.residual = args.residual == nullptr ? nullptr : args.residual + row * args.residual_stride + column;
   block.residual_stride = args.residual_stride;
-  block.y = args.y + row * args.y_stride + column;
-  block.y_stride = args.y_stride;
+  if (args.head_dim == 0) {
+    block.y = args.y + row * args.y_stride + column;
+    block.y_stride = args.y_stride;
+  } else {
+    block.y = args.y + column / args.head_dim * args.y_head_stride + row * args.head_dim + column % args.head_dim;
+    block.y_stride = args.head_dim;
+  }
   block.n = n;
   block.k = args.k;
   block.activation = args.activation;
   return block;
 }
 
-// Rounds rows of x to scratch, and multiplies what lies there.
+// Rounds rows of x to scratch, and multiplies what lies there with every weight of a group.
 class RowProduct {
  public:
-  RowProduct(Isa isa, const LinearI8Args& args, FunctionRef<const float*(int64_t row)> x_row, int64_t scratch_rows)
+  RowProduct(Isa isa, std::span<const LinearI8Args> group, FunctionRef<const float*(int64_t row)> x_row,
+             int64_t scratch_rows)
       : kernels_(kernel_for(linear_i8_kernels(), isa, "linear_i8")()),
-        norm_(args.norm == nullptr ? nullptr : kernel_for(layer_norm_kernels(), isa, "layer_norm")),
-        args_(args),
+        norm_(group[0].norm == nullptr ? nullptr : kernel_for(layer_norm_kernels(), isa, "layer_norm")),
+        group_(group),
+        args_(group[0]),
         x_row_(x_row),
         scratch_rows_(scratch_rows) {}
 
@@ -101,10 +108,21 @@ class RowProduct {
     }
   }
 
+  // Panels are numbered through the group.
   void multiply(int64_t first, int64_t count, std::byte* memory, int64_t panel, int64_t panels) const {
-    const int64_t column = panel * kPanel;
-    kernels_.multiply(block_of(args_, Scratch(memory, scratch_rows_, args_).view(), first, count, column,
-                               std::min(panels * kPanel, args_.n - column)));
+    const QuantizedRows rows = Scratch(memory, scratch_rows_, args_).view();
+    for (const LinearI8Args& args : group_) {
+      const int64_t own = ceil_div(args.n, kPanel);
+      const int64_t begin = std::clamp<int64_t>(panel, 0, own), end = std::clamp<int64_t>(panel + panels, 0, own);
+      panel -= own;
+      const int64_t last = std::min(end * kPanel, args.n);
+      for (int64_t column = begin * kPanel; column < last;) {
+        const int64_t left_in_head = args.head_dim == 0 ? args.n : args.head_dim - column % args.head_dim;
+        const int64_t n = std::min(left_in_head, last - column);
+        kernels_.multiply(block_of(args, rows, first, count, column, n));
+        column += n;
+      }
+    }
   }
 
  private:
@@ -127,10 +145,30 @@ class RowProduct {
 
   const LinearI8Kernels kernels_;
   layer_norm_kernel* const norm_;
-  const LinearI8Args& args_;
+  const std::span<const LinearI8Args> group_;
+  const LinearI8Args& args_;  // the first of the group, which says how x is read
   const FunctionRef<const float*(int64_t row)> x_row_;
   const int64_t scratch_rows_;
 };
+
+void run_group(Isa isa, std::span<const LinearI8Args> group, FunctionRef<const float*(int64_t row)> x_row,
+               void* workspace, ThreadPool& pool) {
+  const LinearI8Args& args = group[0];
+  int64_t panels = 0, bytes = 0;
+  for (const LinearI8Args& one : group) {
+    panels += ceil_div(one.n, kPanel);
+    bytes += panel16x4_bytes(one.n, one.k);
+  }
+  if (args.m <= 0 || panels == 0) return;
+  const QuantizedWork work(args.m, row_bytes(args.k, args.input_bits, is_prepared(args)), pool.size());
+  const RowProduct product(isa, group, x_row, work.rows());
+  work.run(
+      panels, bytes, workspace, pool,
+      [&](int64_t first, int64_t count, std::byte* memory) { product.quantize(first, count, memory); },
+      [&](int64_t first, int64_t count, std::byte* memory, int64_t panel, int64_t count_panels) {
+        product.multiply(first, count, memory, panel, count_panels);
+      });
+}
 
 }  // namespace
 
@@ -149,27 +187,25 @@ int64_t linear_i8_rows_bytes(int64_t count, int64_t k, int input_bits, bool prep
 void linear_i8_rows(Isa isa, const LinearI8Args& args, int64_t first, int64_t count, void* scratch) {
   if (count <= 0 || args.n <= 0) return;
   const auto x_row = [&](int64_t row) { return args.x + row * args.x_stride; };
-  const RowProduct product(isa, args, x_row, count);
+  const RowProduct product(isa, {&args, 1}, x_row, count);
   product.quantize(first, count, static_cast<std::byte*>(scratch));
   product.multiply(first, count, static_cast<std::byte*>(scratch), 0, ceil_div(args.n, kPanel));
 }
 
 void linear_i8(Isa isa, const LinearI8Args& args, void* workspace, ThreadPool& pool) {
-  linear_i8(
-      isa, args, [&](int64_t row) { return args.x + row * args.x_stride; }, workspace, pool);
+  linear_group_i8(isa, {&args, 1}, workspace, pool);
 }
 
 void linear_i8(Isa isa, const LinearI8Args& args, FunctionRef<const float*(int64_t row)> x_row, void* workspace,
                ThreadPool& pool) {
-  if (args.m <= 0 || args.n <= 0) return;
-  const QuantizedWork work(args.m, row_bytes(args.k, args.input_bits, is_prepared(args)), pool.size());
-  const RowProduct product(isa, args, x_row, work.rows());
-  work.run(
-      ceil_div(args.n, kPanel), panel16x4_bytes(args.n, args.k), workspace, pool,
-      [&](int64_t first, int64_t count, std::byte* memory) { product.quantize(first, count, memory); },
-      [&](int64_t first, int64_t count, std::byte* memory, int64_t panel, int64_t panels) {
-        product.multiply(first, count, memory, panel, panels);
-      });
+  run_group(isa, {&args, 1}, x_row, workspace, pool);
+}
+
+void linear_group_i8(Isa isa, std::span<const LinearI8Args> group, void* workspace, ThreadPool& pool) {
+  if (group.empty()) return;
+  const LinearI8Args& args = group[0];
+  run_group(
+      isa, group, [&](int64_t row) { return args.x + row * args.x_stride; }, workspace, pool);
 }
 
 void pack_panel16x4(const int8_t* weight, int64_t stride, int64_t n, int64_t k, int8_t* packed) {

@@ -35,6 +35,9 @@ struct LinearI8Args {
   int64_t residual_stride = 0;
   float* y = nullptr;  // (m, n), rows y_stride apart; must not overlap x
   int64_t y_stride = 0;
+  // Unless 0, a multiple of 16: y is (n / head_dim, m, head_dim) with heads y_head_stride apart, and y_stride and the
+  // residual are not used.
+  int64_t head_dim = 0, y_head_stride = 0;
   int64_t m = 0, n = 0, k = 0;  // any of them may be 0; k up to kLinearI8MaxDepth
   Activation activation = Activation::kNone;
   // 16: two products for each weight, which costs nothing where few rows wait for the weights to arrive.
@@ -50,6 +53,8 @@ void linear_i8(Isa isa, const LinearI8Args& args, void* workspace, ThreadPool& p
 // The same with row r of x at x_row(r), wherever that is; args.x is not used.
 void linear_i8(Isa isa, const LinearI8Args& args, FunctionRef<const float*(int64_t row)> x_row, void* workspace,
                ThreadPool& pool);
+// Several products of one x, which is rounded once: x, m, k, input_bits, column and norm are those of the first.
+void linear_group_i8(Isa isa, std::span<const LinearI8Args> group, void* workspace, ThreadPool& pool);
 // `prepared`: with a column or a norm.
 int64_t linear_i8_workspace_bytes(int64_t m, int64_t k, int input_bits, bool prepared, int threads);
 
