@@ -64,9 +64,10 @@ class Fuser {
 
   // Whether the two round the same x in the same way, and need nothing that is made between them.
   static bool can_share_x(const ProgramOp& a, const ProgramOp& b) {
+    if (a.inputs[0] != b.inputs[0] || a.held != b.held) return false;
     const LinearI8* first = as<LinearI8>(a);
     const LinearI8* second = as<LinearI8>(b);
-    if (first == nullptr || second == nullptr || a.inputs[0] != b.inputs[0] || a.held != b.held) return false;
+    if (first == nullptr || second == nullptr) return false;
     for (const size_t input : {LinearI8::kResidual, LinearI8::kColumn}) {
       if (has_input(a, input) || has_input(b, input)) return false;
     }
