@@ -7,6 +7,7 @@
 #include <new>
 
 #include "program/describe.h"
+#include "program/fuse.h"
 
 namespace anyon {
 namespace {
@@ -20,11 +21,16 @@ void copy_bytes(void* to, const TensorView& from) {
   if (const int64_t bytes = from.bytes(); bytes > 0) std::memcpy(to, from.data, static_cast<size_t>(bytes));
 }
 
+Program fused(Program program) {
+  fuse_ops(program);
+  return program;
+}
+
 }  // namespace
 
 NativeSession::NativeSession(std::shared_ptr<const Bundle> bundle, const std::string& program,
                              std::shared_ptr<ThreadPool> pool, Isa isa)
-    : program_(parse_program(std::move(bundle), program)), pool_(std::move(pool)), isa_(isa), states_(program_) {
+    : program_(fused(parse_program(std::move(bundle), program))), pool_(std::move(pool)), isa_(isa), states_(program_) {
   if (!pool_) throw Error(Status::kInvalidArgument, program_.where + ": a session needs a thread pool");
   const std::vector<Isa> supported = supported_isas();
   if (std::find(supported.begin(), supported.end(), isa) == supported.end()) parse_isa(name(isa));  // throws

@@ -253,11 +253,16 @@ class Planner {
     }
   }
 
+  bool is_made(int value) const {
+    return block_of_[static_cast<size_t>(value)] >= 0 || held_offset_.find(value) != held_offset_.end();
+  }
+
   // Turns blocks into what the executor walks over.
   void record(size_t value_blocks) {
     for (int i = 0; i < static_cast<int>(program_.values.size()); ++i) {
       const int owner = root(i);
       const ValueKind kind = value(owner).kind;
+      if (kind == ValueKind::kComputed && !is_made(owner)) continue;  // it lies inside a fused op
       if (kind == ValueKind::kComputed && value(owner).held) {
         plan_.held_places.push_back({i, held_offset_.at(owner)});
       } else if (kind == ValueKind::kComputed) {

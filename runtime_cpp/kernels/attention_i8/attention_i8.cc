@@ -45,8 +45,8 @@ std::span<const KernelRow<attention_i8_kernel>> attention_i8_kernels() {
 int64_t attention_i8_scratch_bytes(int64_t head_dim) {
   // Scores, products and weights of a strip and a block; sums and queries of a group of strips.
   const int64_t width = round_up(head_dim, 16), strip = kMaxStripRows, group = kMaxStripRows * kGroupStrips;
-  const int64_t bytes =
-      strip * (kBlockKeys * 5 + std::max(kBlockKeys, width) * 4) + group * (width * 4 + round_up(head_dim, 64));
+  const int64_t bytes = strip * (kAttentionI8Keys * 5 + std::max(kAttentionI8Keys, width) * 4) +
+                        group * (width * 4 + round_up(head_dim, 64));
   return round_up(bytes, 64);
 }
 

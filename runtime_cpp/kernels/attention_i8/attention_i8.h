@@ -12,6 +12,9 @@
 
 namespace anyon {
 
+// Keys that a query weighs at once: its weights are rounded relative to the largest among them.
+inline constexpr int64_t kAttentionI8Keys = 256;
+
 // The keys and values of one head in one piece of memory, as offsets in bytes. Keys: panel16x4 of (keys, head_dim) with
 // a scale and a sum for each key. Values: panel16x4 of their transpose (head_dim, keys) with a scale and a mean for
 // each column. Keys are padded to whole blocks of kPackedKeys with zeros.

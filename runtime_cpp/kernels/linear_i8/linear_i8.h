@@ -8,6 +8,7 @@
 #include "core/function_ref.h"
 #include "core/threads.h"
 #include "kernels/activation.h"
+#include "kernels/layer_norm/layer_norm.h"
 #include "kernels/registry.h"
 
 namespace anyon {
@@ -34,10 +35,15 @@ struct LinearI8Args {
   int64_t residual_stride = 0;
   float* y = nullptr;  // (m, n), rows y_stride apart; must not overlap x
   int64_t y_stride = 0;
+  // Unless 0, a multiple of 16: y is (n / head_dim, m, head_dim) with heads y_head_stride apart, and y_stride and the
+  // residual are not used.
+  int64_t head_dim = 0, y_head_stride = 0;
   int64_t m = 0, n = 0, k = 0;  // any of them may be 0; k up to kLinearI8MaxDepth
   Activation activation = Activation::kNone;
   // 16: two products for each weight, which costs nothing where few rows wait for the weights to arrive.
   int input_bits = 8;
+  // Rows go through layer_norm() first, in cache; scale, bias and epsilon are read from here. Null: they do not.
+  const LayerNormArgs* norm = nullptr;
 };
 
 // Each row of x becomes q = round(x / s) + z with s = (max - min) / 255 over the row and 0, so that 0 stays exact.
@@ -47,7 +53,15 @@ void linear_i8(Isa isa, const LinearI8Args& args, void* workspace, ThreadPool& p
 // The same with row r of x at x_row(r), wherever that is; args.x is not used.
 void linear_i8(Isa isa, const LinearI8Args& args, FunctionRef<const float*(int64_t row)> x_row, void* workspace,
                ThreadPool& pool);
-int64_t linear_i8_workspace_bytes(int64_t m, int64_t k, int input_bits, bool has_column, int threads);
+// Several products of one x, which is rounded once: x, m, k, input_bits, column and norm are those of the first.
+void linear_group_i8(Isa isa, std::span<const LinearI8Args> group, void* workspace, ThreadPool& pool);
+// `prepared`: with a column or a norm.
+int64_t linear_i8_workspace_bytes(int64_t m, int64_t k, int input_bits, bool prepared, int threads);
+
+// What linear_i8() does for rows [first, first + count), on this thread alone. `scratch`: linear_i8_rows_bytes, 64-byte
+// aligned.
+void linear_i8_rows(Isa isa, const LinearI8Args& args, int64_t first, int64_t count, void* scratch);
+int64_t linear_i8_rows_bytes(int64_t count, int64_t k, int input_bits, bool prepared);
 
 // A matrix of quantised rows: value (r, j) stands for scale[r] * (q - zero[r]), j < k. In 16 bits it stands for
 // scale[r] * (256 * (high - zero[r]) + low), the bytes `low` in a row of their own behind the row of `high`; on ISAs

@@ -72,9 +72,12 @@ inline void multiply_i8(const LinearI8Block& block) {
   const int64_t panels = (block.n + kPanelWidth - 1) / kPanelWidth;
   const int64_t panel_stride = groups * kPanelWidth * 4;
   const int64_t strip = kStripRowsI8 / block.x.parts;
-  const bool few = block.rows <= strip;  // each panel is read once, in one stream
+  // For few rows, inputs are read once for several panels while those come from a cache; from memory each panel is read
+  // in one stream.
+  constexpr int64_t kCachedBytes = 1 << 20;
+  const bool streams = block.rows <= strip && panels * panel_stride > kCachedBytes;
   for (int64_t panel = 0; panel < panels;) {
-    const bool wide = !few && panels - panel >= kStripPanelsI8;
+    const bool wide = !streams && panels - panel >= kStripPanelsI8;
     const int64_t begin = panel * kPanelWidth;
     const int64_t width = smaller<int64_t>(wide ? kStripWidthI8 : kPanelWidth, block.n - begin);
     for (int64_t row = 0; row < block.rows; row += strip) {

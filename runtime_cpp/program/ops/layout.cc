@@ -1,4 +1,4 @@
-// Ops that only move elements: transpose, split_heads, gather, slice, concat; and reshape, which moves nothing.
+// Ops that only move elements: transpose, gather, slice, concat; and reshape, which moves nothing.
 #include "kernels/layout/layout.h"
 
 #include <cstring>
@@ -50,28 +50,6 @@ class Transpose : public Op {
 };
 
 // (batch, time, heads * head_dim) -> (batch, heads, time, head_dim)
-class SplitHeads : public Op {
- public:
-  explicit SplitHeads(AttrReader& attrs) : heads_(attrs.integer("heads", 1, 1 << 20)) {}
-
-  void infer(InferContext& context) const override {
-    context.expect(0, DType::kF32, 3);
-    const Shape& x = context.shape(0);
-    if (x[2] % heads_ != 0) {
-      context.fail("x " + shape_text(x) + " does not split into " + std::to_string(heads_) + " heads");
-    }
-    context.output(0, DType::kF32, {x[0], heads_, x[1], x[2] / heads_});
-  }
-
-  void run(const RunContext& context) const override {
-    const Shape& x = context.input(0).shape;
-    split_heads(context.f32(0), x[2], x[0], x[1], heads_, x[2] / heads_, context.output(0).as<float>());
-  }
-
- private:
-  const int64_t heads_;
-};
-
 // Indices outside the axis fail the run.
 class Gather : public Op {
  public:
@@ -218,7 +196,6 @@ class Reshape : public Op {
   constinit const OpRow op_##row = {#row, min_inputs, max_inputs, 1, make_op<implementation>};
 
 ANYON_ROW(transpose, Transpose, 1, 1)
-ANYON_ROW(split_heads, SplitHeads, 1, 1)
 ANYON_ROW(gather, Gather, 2, 2)
 ANYON_ROW(slice, Slice, 1, 1)
 ANYON_ROW(concat, Concat, 1, 1024)
