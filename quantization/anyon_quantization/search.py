@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def moves(options: Mapping[str, Sequence[Option]]) -> list[Move]:
     found: list[tuple[float, Move]] = []
     for weight, ladder in options.items():
         steps = _hull(ladder)
-        for before, after in zip(steps, steps[1:], strict=False):
+        for before, after in pairwise(steps):
             saved, cost = before.bytes - after.bytes, max(after.divergence - before.divergence, 0.0)
             found.append((cost / saved, Move(weight, after.scheme, saved, cost)))
     # Stable: rungs of one weight have growing prices, and equal ones stay as they came.

@@ -1,4 +1,4 @@
-"""How far a model's output moves when a weight does: Kullback-Leibler divergence on what the float model said itself."""
+"""How far a model's output moves when a weight does: Kullback-Leibler divergence on what the float model says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a checkpoint to a quantised one: plain, calibrated on recordings, or with a recipe that is searched for a budget."""
+"""From a checkpoint to a quantised one: plain, calibrated on recordings, or with a recipe searched for a budget."""
 
 from __future__ import annotations
 

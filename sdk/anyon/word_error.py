@@ -16,7 +16,7 @@ def word_errors(reference: str, hypothesis: str) -> tuple[int, int]:
     places = np.arange(len(heard) + 1)
     row = places.copy()
     for word in wanted:
-        # Levenshtein, one word of the reference at a time: replaced or kept, left out, and then what insertions improve.
+        # Levenshtein, one word of the reference at a time: replaced, kept or left out, then what insertions improve.
         best = np.minimum(row[1:] + 1, row[:-1] + (other != codes[word]))
         row = np.minimum.accumulate(np.concatenate([row[:1] + 1, best]) - places) + places
     return int(row[-1]), len(wanted)

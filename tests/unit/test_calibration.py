@@ -120,8 +120,8 @@ def test_recordings_come_from_files_folders_and_tables(tmp_path: Path) -> None:
     table.write_text("path\treference\nmissing.wav\tx\n")
     with pytest.raises(OptionError, match=r"line 2: .*missing\.wav: no such file"):
         find_recordings([table])
+    (tmp_path / "empty").mkdir()
     with pytest.raises(OptionError, match="no recordings in this folder"):
-        (tmp_path / "empty").mkdir()
         find_recordings([tmp_path / "empty"])
     with pytest.raises(OptionError, match="no such file or folder"):
         find_recordings([tmp_path / "nowhere"])
@@ -134,7 +134,7 @@ def test_the_page_stands_alone_and_says_what_the_table_says() -> None:
             "scheme": "int8",
             "shape": (4, 8),
             "bytes": 32,
-            "sqnr": 40.25,
+            "sqnr": 40.2,
             "noise": 0.25,
             "divergence": 2e-4,
         },
@@ -146,6 +146,6 @@ def test_the_page_stands_alone_and_says_what_the_table_says() -> None:
     assert "a&lt;b" in page
     assert "a<b" not in page
     assert page.count("<svg") == 4
-    assert "<td>40.2</td>" in page or "<td>40.3</td>" in page
+    assert "<td>40.2</td>" in page
     assert "0.00020" in page
     assert "http" not in page, "nothing is fetched"

@@ -22,9 +22,9 @@ Examples:
   anyon quantize tiny.en -o small.anyon --calibrate speech/ --max-size 30MB --html report.html
   anyon quantize ./my-whisper -o mine.anyon --recipe mine.json
 
---calibrate takes recordings, folders of them, and tables (.tsv) with columns `path`, `reference` and `language`. With it
-weights are rounded so that the products on that speech stay as they are (GPTQ), and norms take over from matrices what
-suits both (SmoothQuant, AWQ); ten minutes of speech do. --budget and --max-size then measure every layer in 16, 8 and 4
+--calibrate takes recordings, folders of them, and tables (.tsv) with columns `path`, `reference` and `language`. With
+it weights are rounded so that the products on that speech stay as they are (GPTQ), and norms take over from matrices
+what suits both (SmoothQuant, AWQ); ten minutes of speech do. --budget and --max-size then measure every layer in 16, 8 and 4
 bits and give each the least that the budget stands. Without references the float model's own text is the reference.
 
 A recipe's file: {"name": "mine", "default": "int8", "tables": "f16", "overrides": {"decoder.*.mlp.*.weight": "int4"}}.
