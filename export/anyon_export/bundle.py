@@ -264,7 +264,8 @@ def _rows(stored: Array, row: Mapping[str, Any]) -> Array:
     if layout == "panel16":
         return unpack_panel16(stored, first, last)
     if layout == "groups16":
-        return unpack_groups(stored, first, last)
+        groups = unpack_groups(stored, first, last)
+        return groups.astype(np.float32) if groups.dtype == np.float16 else groups
     columns = math.prod(row.get("view", row["shape"])[1:])
     if layout == "panel16x4":
         return unpack_panel16x4(stored, first, last, columns)

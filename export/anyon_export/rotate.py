@@ -1,7 +1,7 @@
 """Turns the space in which a table's rows lie before they are rounded: exact in float, far kinder to 4 bits.
 
 A few columns of an output head hold weights many times as large as the rest, so one step fits no group of a row. With
-an orthogonal V the table becomes W V; the product takes its inputs through Vᵀ first, a look-up its rows through V after.
+an orthogonal V the table becomes W V: the product takes its inputs through Vᵀ first, a look-up its rows through V.
 V holds the principal directions of W, most of it first, each block of them mixed evenly: the columns of a group are of
 one size, and what is large has groups of its own. (Ashkboos et al. 2024, "QuaRot", rotates by Hadamard matrices alone;
 on Whisper's heads the principal directions halve what is left of the error.)

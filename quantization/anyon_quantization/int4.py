@@ -1,8 +1,8 @@
 """The scheme `int4`: groups of 32, 64 or 128 inputs, each with a scale and a zero point of its own.
 
-w ≈ scale * (q - zero) with q in 0..15. Symmetric: zero is 8. Otherwise the zero point lies where the group's range
-wants it. Either way the step is narrowed as long as that lowers the group's squared error: a large weight that is
-clipped by half a step costs less than a coarser step for all others.
+w ≈ scale * (q - zero) with q in 0..15 and scale in 16 bits. Symmetric: zero is 8. Otherwise the zero point lies where
+the group's range wants it. Either way the step is narrowed as long as that lowers the group's squared error: a large
+weight that is clipped by half a step costs less than a coarser step for all others.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from anyon_quantization.float16 import LARGEST
 from anyon_quantization.gptq import round_columns
 from anyon_quantization.matrix import PANEL, Array, Layout, QuantizationError, finite, padded, row_blocks
 
 QMAX = 15
 MIDDLE = 8
 GROUPS = (32, 64, 128)
+_SMALLEST = 2.0**-20  # of a scale: below, halves have less than five bits
 OCTET = 8  # inputs in the 4 bytes of one output: 4 in the low halves, 4 in the high halves
 # Steps tried, as parts of the one that covers the whole range. On Whisper's weights twice as many gain 0.05 dB, and
 # leaving out all but the first loses 0.27.
@@ -27,14 +29,14 @@ SHRINKS = (1.0, 0.94, 0.88, 0.82)
 def quantise(
     matrix: Array, group: int, symmetric: bool = False, shrinks: tuple[float, ...] = SHRINKS
 ) -> tuple[Array, Array, Array]:
-    """(N, K) float -> q (N, K') uint8 in 0..15, scale (N, K'/group) float32 and zero (N, K'/group) uint8.
+    """(N, K) float -> q (N, K') uint8 in 0..15, scale (N, K'/group) float16 and zero (N, K'/group) uint8.
 
     K' is K padded with zeros to whole groups. A group of zeros has scale 1 and zero 8.
     """
     n, k = matrix.shape
     width = padded(k, group)
     q = np.empty((n, width), np.uint8)
-    scale, zero = np.empty((n, width // group), np.float32), np.empty((n, width // group), np.uint8)
+    scale, zero = np.empty((n, width // group), np.float16), np.empty((n, width // group), np.uint8)
     for block in row_blocks(n, width):
         rows = matrix[block].astype(np.float32, copy=False)
         if k < width:
@@ -48,10 +50,10 @@ def quantise(
 def _quantise_groups(groups: Array, symmetric: bool, shrinks: tuple[float, ...]) -> tuple[Array, Array, Array]:
     """groups (G, group) -> q (G, group), scale (G,), zero (G,), all float32."""
     full, zero = _grids(groups, symmetric)
-    scale = full * np.float32(shrinks[0])
+    scale = _halved(full * np.float32(shrinks[0]))
     q, error = _round(groups, scale, zero)
     for shrink in shrinks[1:]:
-        narrow = full * np.float32(shrink)
+        narrow = _halved(full * np.float32(shrink))
         narrow_q, narrow_error = _round(groups, narrow, zero)
         better = narrow_error < error
         np.copyto(q, narrow_q, where=better[:, None])
@@ -59,15 +61,22 @@ def _quantise_groups(groups: Array, symmetric: bool, shrinks: tuple[float, ...])
     return q, scale, zero
 
 
+def _halved(scale: Array) -> Array:
+    """What is left of it in 16 bits."""
+    return scale.astype(np.float16).astype(np.float32)
+
+
 def _grids(groups: Array, symmetric: bool) -> tuple[Array, Array]:
-    """Scale and zero point (G,) that cover each group's whole range."""
+    """Scale and zero point (G,) that cover each group's whole range; nothing where it is too small for halves."""
     low = finite(groups.min(axis=1, initial=0), "int4")
     high = finite(groups.max(axis=1, initial=0), "int4")
     if symmetric:  # 8 steps below zero, 7 above
         scale = np.maximum(-low / np.float32(MIDDLE), high / np.float32(QMAX - MIDDLE))
     else:
         scale = high / np.float32(QMAX) - low / np.float32(QMAX)
-    empty = scale < 4 * np.finfo(np.float32).tiny
+    if scale.max(initial=0) > LARGEST:
+        raise QuantizationError(f"int4: weights of {QMAX * LARGEST:g} and more (use f32 or int8)")
+    empty = scale < _SMALLEST
     scale = np.where(empty, np.float32(1), scale)
     zero = np.full(len(groups), MIDDLE, np.float32) if symmetric else np.rint(-low / scale)
     return scale, np.where(empty, np.float32(MIDDLE), zero)
@@ -153,27 +162,30 @@ class Int4:
         panels, width = padded(n, PANEL) // PANEL, padded(k, self.group)
         groups = (panels, width // self.group, PANEL)
         packed = (panels, width // OCTET, PANEL, OCTET // 2)
-        return {"": (packed, "uint8"), "scale": (groups, "float32"), "zero": (groups, "uint8")}
+        return {"": (packed, "uint8"), "scale": (groups, "float16"), "zero": (groups, "uint8")}
 
     def pack(self, matrix: Array, moments: Array | None = None) -> dict[str, Array]:
         q, scale, zero = quantise(matrix, self.group, self.symmetric)
         if moments is not None:
             k = matrix.shape[1]  # q has whole groups
-            steps, zeros = (np.repeat(part, self.group, axis=1)[:, :k] for part in (scale, zero.astype(np.float32)))
+            steps, zeros = (np.repeat(part.astype(np.float32), self.group, axis=1)[:, :k] for part in (scale, zero))
             q[:, :k] = round_columns(matrix, moments, steps, zeros, (0, QMAX))
         return {"": pack_panel16x8(q), "scale": pack_groups(scale, 1), "zero": pack_groups(zero, MIDDLE)}
 
     def unpack(self, tensors: Mapping[str, Array], n: int, k: int) -> Array:
         q = unpack_panel16x8(tensors[""], 0, n)
-        scale, zero = (unpack_groups(tensors[role], 0, n)[..., None] for role in ("scale", "zero"))
-        groups = q.reshape(n, -1, self.group).astype(np.float32) - zero
+        scale, zero = (unpack_groups(tensors[role], 0, n)[..., None].astype(np.float32) for role in ("scale", "zero"))
+        groups = q.reshape(n, -1, self.group) - zero
         return np.ascontiguousarray((groups * scale).reshape(n, -1)[:, :k])
 
     def error_bound(self, matrix: Array) -> Array:
-        """Half a step of the widest grid, and what the narrowest cuts off; a little for float rounding."""
+        """Half a step of the widest grid, and what the narrowest cuts off; a little for float rounding, 2^-11 of each
+        step for halves, and what they cannot hold."""
         n, k = matrix.shape
         groups = np.pad(matrix.astype(np.float32), ((0, 0), (0, -k % self.group))).reshape(-1, self.group)
         scale, _ = _grids(groups, self.symmetric)
         cut = QMAX * (1 - min(SHRINKS))
-        bound: Array = scale * np.float32((0.5 + cut) * (1 + 2.0**-18))
+        empty = np.abs(groups).max(axis=1, initial=0) < QMAX * _SMALLEST
+        lost = np.where(empty, QMAX * _SMALLEST, QMAX * 2.0**-25)
+        bound: Array = np.where(empty, 0, scale * np.float32(0.5 + cut + QMAX * 2.0**-10)) + lost.astype(np.float32)
         return np.repeat(bound.reshape(n, -1), self.group, axis=1)[:, :k]

@@ -4,9 +4,11 @@
 //   SignedInput    4 inputs in [-127, 127], the same in every lane; broadcast4_signed
 //   dot4(sum, halves, input)
 //   load_bytes     kLanes bytes as 32-bit sums
+//   load_half      kLanes 16-bit floats
 //   times          lane-wise product with one number
 #pragma once
 
+#include "kernels/half/half_value.h"
 #include "kernels/simd_i8.h"
 
 namespace anyon::ANYON_SIMD {
@@ -36,6 +38,9 @@ inline Sum load_bytes(const uint8_t* p) {
   __m128i bytes;
   __builtin_memcpy(&bytes, p, 16);
   return {_mm512_cvtepu8_epi32(bytes)};
+}
+inline Vec load_half(const uint16_t* p) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
 }
 
 #elif defined(ANYON_SIMD_AVX2) || defined(ANYON_SIMD_AVXVNNI)
@@ -68,6 +73,9 @@ inline Sum dot4(Sum sum, Halves w, SignedInput x) {
 inline Sum load_bytes(const uint8_t* p) {
   return {_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)))};
 }
+inline Vec load_half(const uint16_t* p) {
+  return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+}
 
 #elif defined(ANYON_SIMD_NEON) || defined(ANYON_SIMD_NEONDOT) || defined(ANYON_SIMD_NEONI8MM)
 
@@ -87,6 +95,9 @@ inline Sum dot4(Sum sum, Halves w, SignedInput x) {
 inline Sum load_bytes(const uint8_t* p) {
   const uint32_t lanes[4] = {p[0], p[1], p[2], p[3]};
   return {vreinterpretq_s32_u32(vld1q_u32(lanes))};
+}
+inline Vec load_half(const uint16_t* p) {
+  return {vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))};
 }
 
 #else
@@ -114,6 +125,11 @@ inline Sum dot4(Sum sum, Halves w, SignedInput x) {
 inline Sum load_bytes(const uint8_t* p) {
   Sum a;
   for (int i = 0; i < kLanes; ++i) a.v[i] = p[i];
+  return a;
+}
+inline Vec load_half(const uint16_t* p) {
+  Vec a;
+  for (int i = 0; i < kLanes; ++i) a.v[i] = half_value(p[i]);
   return a;
 }
 

@@ -80,7 +80,10 @@ TEST(QuantizedOps, RefuseWeightsAndAttributesThatDoNotFit) {
   EXPECT_NE(problem("\"w.sum\"", "\"w.scale\"").find("'w.scale'"), std::string::npos);
   EXPECT_NE(problem("\"w\"", "\"b\"").find("'b'"), std::string::npos);
   EXPECT_NE(problem("\"input_bits\": 16", "\"input_bits\": 12").find("neither 8 nor 16"), std::string::npos);
-  EXPECT_NE(problem("linear_i8", "linear_i4").find("'group'"), std::string::npos);
+  EXPECT_NE(problem(R"("linear_i8", "name": "", "inputs": ["x", "w", "w.scale", "w.sum", "b", "", "w.column"])",
+                    R"("linear_i4", "name": "", "inputs": ["x", "w", "w.scale", "w.sum", "b", ""])")
+                .find("'group'"),
+            std::string::npos);
 }
 
 TEST(QuantizedOps, ATiedTableServesEmbeddingAndProduct) {
@@ -89,7 +92,7 @@ TEST(QuantizedOps, ATiedTableServesEmbeddingAndProduct) {
   for (size_t i = 0; i < q.size(); ++i) q[i] = static_cast<uint8_t>(i * 7 % 16);
   pack_panel16x8(q.data(), 40, 20, 40, 32, packed.data());
   writer.add<uint8_t>("w", "U8", {2, 8, 16, 4}, packed);
-  writer.add("w.scale", {2, 2, 16}, Floats(64, 0.5f));
+  writer.add<uint16_t>("w.scale", "F16", {2, 2, 16}, std::vector<uint16_t>(64, 0x3800));  // 0.5
   writer.add<uint8_t>("w.zero", "U8", {2, 2, 16}, std::vector<uint8_t>(64, 3));
   const auto session = session_of(writer, R"({"dims": {"time": [1, 16]}, "states": [],
     "inputs": [{"name": "ids", "dtype": "i64", "shape": ["time"]}],

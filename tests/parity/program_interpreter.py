@@ -44,7 +44,7 @@ def unpack_int4(stored: Array, scale: Array, zero: Array, rows: int, columns: in
     byte = stored[i // 16, j // 8, i % 16, j % 4]
     q = np.where(j % 8 < 4, byte & 15, byte >> 4).astype(np.float32)
     place = (i // 16, j // group, i % 16)
-    return (q - zero[place]) * scale[place]
+    return (q - zero[place]) * scale[place].astype(np.float32)
 
 
 def quantise_tokens(x: Array, bits: int = 8) -> tuple[Array, Array, Array]:

@@ -7,6 +7,7 @@
 
 #include "core/status.h"
 #include "kernels/half/half.h"
+#include "kernels/half/half_value.h"
 #include "kernels/linear/linear.h"
 #include "kernels/linear_i8/linear_i8.h"
 
@@ -78,8 +79,7 @@ void embedding_i4(const int64_t* ids, int64_t count, const EmbeddingI4Table& tab
       const uint8_t byte = row[j / 8 * 64 + j % 4];
       const int q = j % 8 < 4 ? byte & 15 : byte >> 4;
       const int64_t g = (panel * groups + j / table.group) * kPanel + lane;
-      y[j] =
-          table.scale[g] * static_cast<float>(q - table.zero[g]) * (table.column == nullptr ? 1.0f : table.column[j]);
+      y[j] = half_value(table.scale[g]) * static_cast<float>(q - table.zero[g]);
     }
   }
 }

@@ -22,12 +22,11 @@ void embedding_f16(Isa isa, const int64_t* ids, int64_t count, const uint16_t* t
 void embedding_i8(const int64_t* ids, int64_t count, const int8_t* table, const float* scale, const float* column,
                   int64_t rows, int64_t width, float* y);
 
-// The same from a 4-bit table in linear_i4's panels: y = scale * (q - zero) * column, scale and zero by group.
+// The same from a 4-bit table in linear_i4's panels: y = scale * (q - zero), scale (a 16-bit float) and zero by group.
 struct EmbeddingI4Table {
   const uint8_t* packed = nullptr;
-  const float* scale = nullptr;
+  const uint16_t* scale = nullptr;
   const uint8_t* zero = nullptr;
-  const float* column = nullptr;  // (width), or null
   int64_t group = 64;
 };
 void embedding_i4(const int64_t* ids, int64_t count, const EmbeddingI4Table& table, int64_t rows, int64_t width,

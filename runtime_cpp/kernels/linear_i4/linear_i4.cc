@@ -29,25 +29,22 @@ int64_t round_up(int64_t value, int64_t step) {
   return ceil_div(value, step) * step;
 }
 
-// One quantised row: its bytes in one or two parts, the sums of its groups, its scale, and the row times `column`.
+// One quantised row: its bytes in one or two parts, the sums of its groups, and its scale.
 struct RowLayout {
-  RowLayout(int64_t k, int64_t group, int input_bits, bool has_column)
+  RowLayout(int64_t k, int64_t group, int input_bits)
       : parts(input_bits / 8),
         groups(ceil_div(k, group)),
         stride(round_up(std::max<int64_t>(groups * group, 1), 64)),
-        scaled(has_column ? stride * 4 : 0),
-        bytes(scaled + stride * parts + round_up(groups * 4, 64) + 64) {}
+        bytes(stride * parts + round_up(groups * 4, 64) + 64) {}
   int parts;
-  int64_t groups, stride, scaled, bytes;
+  int64_t groups, stride, bytes;
 };
 
 struct Scratch {
   Scratch(std::byte* memory, int64_t rows, const RowLayout& layout)
-      : scaled(reinterpret_cast<float*>(memory)),
-        q(reinterpret_cast<int8_t*>(memory + layout.scaled)),
+      : q(reinterpret_cast<int8_t*>(memory)),
         sums(reinterpret_cast<int32_t*>(q + rows * layout.parts * layout.stride)),
         scale(reinterpret_cast<float*>(sums + rows * layout.groups)) {}
-  float* scaled;  // one row, when there is a column
   int8_t* q;
   int32_t* sums;
   float* scale;
@@ -59,23 +56,19 @@ std::span<const KernelRow<linear_i4_kernel>> linear_i4_kernels() {
   return kRows;
 }
 
-int64_t linear_i4_workspace_bytes(int64_t m, int64_t k, int64_t group, int input_bits, bool has_column, int threads) {
-  return QuantizedWork(m, RowLayout(k, group, input_bits, has_column).bytes, threads).workspace_bytes();
+int64_t linear_i4_workspace_bytes(int64_t m, int64_t k, int64_t group, int input_bits, int threads) {
+  return QuantizedWork(m, RowLayout(k, group, input_bits).bytes, threads).workspace_bytes();
 }
 
 void linear_i4(Isa isa, const LinearI4Args& args, void* workspace, ThreadPool& pool) {
   const LinearI4Kernels kernels = kernel_for(linear_i4_kernels(), isa, "linear_i4")();
   if (args.m <= 0 || args.n <= 0) return;
-  const RowLayout layout(args.k, args.group, args.input_bits, args.column != nullptr);
+  const RowLayout layout(args.k, args.group, args.input_bits);
   const QuantizedWork work(args.m, layout.bytes, pool.size());
   const auto quantize = [&](int64_t first, int64_t count, std::byte* memory) {
     const Scratch scratch(memory, work.rows(), layout);
     for (int64_t r = 0; r < count; ++r) {
       const float* row = args.x + (first + r) * args.x_stride;
-      if (args.column != nullptr) {
-        kernels.scale_columns(row, args.column, args.k, scratch.scaled);
-        row = scratch.scaled;
-      }
       scratch.scale[r] = kernels.quantize(row, args.k, args.group, layout.groups, layout.parts,
                                           scratch.q + r * layout.parts * layout.stride, layout.stride,
                                           scratch.sums + r * layout.groups);

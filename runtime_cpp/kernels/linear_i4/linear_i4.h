@@ -25,10 +25,9 @@ struct LinearI4Args {
   const float* x = nullptr;  // (m, k), rows x_stride elements apart
   int64_t x_stride = 0;
   const uint8_t* weight = nullptr;  // panel16x8
-  const float* scale = nullptr;
+  const uint16_t* scale = nullptr;  // 16-bit floats
   const uint8_t* zero = nullptr;
   int64_t group = 64;               // 32, 64 or 128
-  const float* column = nullptr;    // (k): column j of W is column[j] times as large, or null
   const float* bias = nullptr;      // (n), or null
   const float* residual = nullptr;  // (m, n), rows residual_stride apart, or null; may be y itself
   int64_t residual_stride = 0;
@@ -43,7 +42,7 @@ struct LinearI4Args {
 // depend neither on threads nor on the other rows. `workspace`: linear_i4_workspace_bytes, 64-byte aligned. Throws
 // Error(kUnsupportedIsa) only.
 void linear_i4(Isa isa, const LinearI4Args& args, void* workspace, ThreadPool& pool);
-int64_t linear_i4_workspace_bytes(int64_t m, int64_t k, int64_t group, int input_bits, bool has_column, int threads);
+int64_t linear_i4_workspace_bytes(int64_t m, int64_t k, int64_t group, int input_bits, int threads);
 
 // What one kernel call computes: `rows` quantised rows times `panels` panels. Pointers to weight, scale, zero, bias,
 // residual and y are already offset.
@@ -55,7 +54,7 @@ struct LinearI4Block {
   const int32_t* x_sums = nullptr;  // by row and group: sums of x over the group, k' / group of them in each row
   int64_t rows = 0;
   const uint8_t* weight = nullptr;
-  const float* scale = nullptr;
+  const uint16_t* scale = nullptr;
   const uint8_t* zero = nullptr;
   int64_t group = 64, groups = 0;
   const float* bias = nullptr;
@@ -73,7 +72,6 @@ struct LinearI4Kernels {
   // the scale.
   float (*quantize)(const float* x, int64_t count, int64_t group, int64_t groups, int parts, int8_t* q, int64_t stride,
                     int32_t* sums);
-  void (*scale_columns)(const float* x, const float* column, int64_t count, float* y);  // y = x * column
   void (*multiply)(const LinearI4Block& block);
 };
 using linear_i4_kernel = LinearI4Kernels();

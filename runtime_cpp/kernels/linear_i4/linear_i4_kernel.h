@@ -60,7 +60,7 @@ inline float quantize_i4(const float* x, int64_t count, int64_t group, int64_t g
 // totals (kRows, 16) = sum over groups of scale * (q - zero) . x for one panel; kRows rows of kParts rows of bytes.
 template <int kRows, int kParts>
 void dot_groups(const LinearI4Block& block, const int8_t* x, const int32_t* x_sums, const uint8_t* weight,
-                const float* scale, const uint8_t* zero_points, float* totals) {
+                const uint16_t* scale, const uint8_t* zero_points, float* totals) {
   Vec total[kRows][kPanelVectorsI4];
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
@@ -89,7 +89,7 @@ void dot_groups(const LinearI4Block& block, const int8_t* x, const int32_t* x_su
     }
 #pragma GCC unroll 16
     for (int c = 0; c < kPanelVectorsI4; ++c) {
-      const Vec group_scale = load(scale + c * kLanes);
+      const Vec group_scale = load_half(scale + c * kLanes);
       const Sum zeros = load_bytes(zero_points + c * kLanes);
 #pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) {
@@ -153,7 +153,7 @@ inline void multiply_i4(const LinearI4Block& block) {
   const int64_t panel_bytes = block.groups * block.group * (kPanelWidthI4 / 2);
   for (int64_t begin = 0, panel = 0; begin < block.n; begin += kPanelWidthI4, ++panel) {
     const uint8_t* weight = block.weight + panel * panel_bytes;
-    const float* scale = block.scale + panel * block.groups * kPanelWidthI4;
+    const uint16_t* scale = block.scale + panel * block.groups * kPanelWidthI4;
     const uint8_t* zero_points = block.zero + panel * block.groups * kPanelWidthI4;
     const int64_t width = smaller<int64_t>(kPanelWidthI4, block.n - begin);
     for (int64_t row = 0; row < block.rows;) {
@@ -176,7 +176,7 @@ inline void multiply_i4(const LinearI4Block& block) {
 namespace anyon {
 
 LinearI4Kernels ANYON_KERNEL_NAME(linear_i4_panel16x8)() {
-  return {ANYON_SIMD::quantize_i4, ANYON_SIMD::scale_columns, ANYON_SIMD::multiply_i4};
+  return {ANYON_SIMD::quantize_i4, ANYON_SIMD::multiply_i4};
 }
 
 }  // namespace anyon

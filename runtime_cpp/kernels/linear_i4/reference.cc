@@ -2,6 +2,7 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/half/half.h"
 #include "kernels/linear_i4/linear_i4.h"
 #include "kernels/reference_math.h"
 
@@ -12,7 +13,6 @@ void linear_i4(const LinearI4Args& args) {
   std::vector<double> x(static_cast<size_t>(args.k));
   for (int64_t row = 0; row < args.m; ++row) {
     std::vector<float> from(args.x + row * args.x_stride, args.x + row * args.x_stride + args.k);
-    for (size_t j = 0; j < from.size() && args.column != nullptr; ++j) from[j] *= args.column[j];
     double largest = 0.0;
     for (const float value : from) {
       // An explicit comparison: gcc 12 for AArch64 crashes on fmax with fabs.
@@ -29,7 +29,7 @@ void linear_i4(const LinearI4Args& args) {
         const uint8_t byte = args.weight[panel * groups * args.group * 8 + j / 8 * 64 + lane * 4 + j % 4];
         const int q = j % 8 < 4 ? byte & 15 : byte >> 4;
         const int64_t g = (panel * groups + j / args.group) * 16 + lane;
-        sum += x[static_cast<size_t>(j)] * double{args.scale[g]} * (q - args.zero[g]);
+        sum += x[static_cast<size_t>(j)] * double{reference::half_to_float(args.scale[g])} * (q - args.zero[g]);
       }
       if (args.bias != nullptr) sum += args.bias[column];
       sum = activate(args.activation, sum);

@@ -1,5 +1,4 @@
-// embedding_i4: inputs [ids i64 (any shape), table panel16x8 (rows, width), scale, zero, column (width)?] -> ids' shape
-// + (width).
+// embedding_i4: inputs [ids i64 (any shape), table panel16x8 (rows, width), scale, zero] -> ids' shape + (width).
 #include "kernels/embedding/embedding.h"
 #include "program/ops/weights.h"
 
@@ -16,15 +15,14 @@ class EmbeddingI4 : public Op {
   void infer(InferContext& context) const override {
     context.expect(0, DType::kI64);
     expect_panel16x8(context, 1, rows_, width_, group_);
-    expect_vector_or_none(context, 4, width_);
     context.output(0, DType::kF32, embedded_shape(context, context.shape(0), width_));
   }
 
   void run(const RunContext& context) const override {
-    embedding_i4(
-        context.input(0).as<int64_t>(), context.input(0).shape.elements(),
-        {context.input(1).as<uint8_t>(), context.f32(2), context.input(3).as<uint8_t>(), context.f32(4), group_}, rows_,
-        width_, context.output(0).as<float>());
+    const EmbeddingI4Table table = {context.input(1).as<uint8_t>(), context.input(2).as<uint16_t>(),
+                                    context.input(3).as<uint8_t>(), group_};
+    embedding_i4(context.input(0).as<int64_t>(), context.input(0).shape.elements(), table, rows_, width_,
+                 context.output(0).as<float>());
   }
 
  private:
@@ -34,6 +32,6 @@ class EmbeddingI4 : public Op {
 }  // namespace
 
 extern const OpRow op_embedding_i4;
-constinit const OpRow op_embedding_i4 = {"embedding_i4", 4, 5, 1, make_op<EmbeddingI4>};
+constinit const OpRow op_embedding_i4 = {"embedding_i4", 4, 4, 1, make_op<EmbeddingI4>};
 
 }  // namespace anyon

@@ -1,5 +1,4 @@
-// linear_i4: inputs [x (..., k), weight panel16x8 (n, k), scale, zero, bias (n)?, residual (..., n)?, column (k)?]
-// -> (..., n).
+// linear_i4: inputs [x (..., k), weight panel16x8 (n, k), scale, zero, bias (n)?, residual (..., n)?] -> (..., n).
 #include "kernels/linear_i4/linear_i4.h"
 
 #include "program/ops/weights.h"
@@ -24,14 +23,12 @@ class LinearI4 : public Op {
     }
     expect_panel16x8(context, kWeight, n_, k_, group_);
     expect_vector_or_none(context, kBias, n_);
-    expect_vector_or_none(context, kColumn, k_);
     shape[shape.rank() - 1] = n_;
     if (context.has(kResidual)) {
       context.expect(kResidual, DType::kF32);
       context.expect_shape(kResidual, shape);
     }
-    context.workspace(
-        linear_i4_workspace_bytes(rows_of(shape), k_, group_, input_bits_, context.has(kColumn), context.threads()));
+    context.workspace(linear_i4_workspace_bytes(rows_of(shape), k_, group_, input_bits_, context.threads()));
     context.output(0, DType::kF32, shape);
   }
 
@@ -40,10 +37,9 @@ class LinearI4 : public Op {
     args.x = context.f32(kX);
     args.x_stride = k_;
     args.weight = context.input(kWeight).as<uint8_t>();
-    args.scale = context.f32(kScale);
+    args.scale = context.input(kScale).as<uint16_t>();
     args.zero = context.input(kZero).as<uint8_t>();
     args.group = group_;
-    args.column = context.f32(kColumn);
     args.input_bits = input_bits_;
     args.bias = context.f32(kBias);
     args.residual = context.f32(kResidual);
@@ -60,7 +56,7 @@ class LinearI4 : public Op {
   bool may_reuse(int input) const override { return input == kResidual; }
 
  private:
-  static constexpr int kX = 0, kWeight = 1, kScale = 2, kZero = 3, kBias = 4, kResidual = 5, kColumn = 6;
+  static constexpr int kX = 0, kWeight = 1, kScale = 2, kZero = 3, kBias = 4, kResidual = 5;
   const int64_t k_, n_, group_;
   const int input_bits_;
   const Activation activation_;
@@ -69,6 +65,6 @@ class LinearI4 : public Op {
 }  // namespace
 
 extern const OpRow op_linear_i4;
-constinit const OpRow op_linear_i4 = {"linear_i4", 4, 7, 1, make_op<LinearI4>};
+constinit const OpRow op_linear_i4 = {"linear_i4", 4, 6, 1, make_op<LinearI4>};
 
 }  // namespace anyon

@@ -55,7 +55,7 @@ inline void expect_panel16x8(const InferContext& context, int input, int64_t n, 
   const int64_t panels = (n + kPanel - 1) / kPanel, groups = (k + group - 1) / group;
   context.expect(input, DType::kU8, 4);
   context.expect_shape(input, {panels, groups * group / 8, kPanel, 4});
-  context.expect(input + 1, DType::kF32, 3);
+  context.expect(input + 1, DType::kF16, 3);
   context.expect_shape(input + 1, {panels, groups, kPanel});
   context.expect(input + 2, DType::kU8, 3);
   context.expect_shape(input + 2, {panels, groups, kPanel});

@@ -24,8 +24,8 @@ Examples:
 
 --calibrate takes recordings, folders of them, and tables (.tsv) with columns `path`, `reference` and `language`. With
 it weights are rounded so that the products on that speech stay as they are (GPTQ), and norms take over from matrices
-what suits both (SmoothQuant, AWQ); ten minutes of speech do. --budget and --max-size then measure every layer in 16, 8 and 4
-bits and give each the least that the budget stands. Without references the float model's own text is the reference.
+what suits both (SmoothQuant, AWQ); ten minutes of speech do. --budget and --max-size then measure every layer in 16, 8
+and 4 bits and give each the least that the budget stands. Without references the float model's text is the reference.
 
 A recipe's file: {"name": "mine", "default": "int8", "tables": "f16", "overrides": {"decoder.*.mlp.*.weight": "int4"}}.
 Schemes: f32, f16, int8, int4 (groups of 64), int4-g32, int4-g128, with -sym behind: without zero points. No PyTorch is
