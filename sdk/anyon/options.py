@@ -34,7 +34,8 @@ class TranscribeOptions(TypedDict, total=False):
     logprob_threshold: float | None
     no_speech_threshold: float | None
     speech_gate: bool
-    condition_on_previous_text: bool
+    batch_size: int | None
+    condition_on_previous_text: bool | None
     prompt_reset_on_temperature: float
     initial_prompt: str | Sequence[int] | None
     carry_initial_prompt: bool
@@ -60,7 +61,6 @@ class TranscribeOptions(TypedDict, total=False):
     vad_parameters: None
     multilingual: bool
     chunk_length: int | None
-    batch_size: int | None
     fp16: bool
     verbose: bool | None
     log_progress: bool
@@ -172,6 +172,7 @@ _OPTIONS: dict[str, _Option] = {
     "logprob_threshold": _Option(_number, native="log_prob_threshold", off=True),
     "no_speech_threshold": _Option(_number, off=True),
     "speech_gate": _Option(_flag),
+    "batch_size": _Option(_whole),
     "condition_on_previous_text": _Option(_flag),
     "prompt_reset_on_temperature": _Option(_number),
     "initial_prompt": _Option(_prompt),
@@ -210,7 +211,6 @@ _REFUSED: dict[str, _Refused] = {
     "vad_parameters": _Refused((None,), "there is no voice activity filter (silence is refused by speech_gate)"),
     "multilingual": _Refused((False, None), "the language is detected once (transcribe the parts one by one)"),
     "chunk_length": _Refused((None, 30), "Whisper hears windows of 30 seconds"),
-    "batch_size": _Refused((None, 1), "windows are decoded one after the other"),
     "fp16": _Refused((False, None), "precision is the bundle's (see anyon.load's recipe)"),
     "verbose": _Refused((False, None), "the library does not print (use transcribe_iter, or the anyon command)"),
     "log_progress": _Refused((False, None), "the library does not print (pass progress=, a function)"),

@@ -49,6 +49,7 @@ const std::unordered_map<std::string, Setter>& setters() {
       {"log_prob_threshold", set<&T::log_prob_threshold>},
       {"no_speech_threshold", set<&T::no_speech_threshold>},
       {"speech_gate", set<&T::speech_gate>},
+      {"batch_size", set<&T::batch_size>},
       {"condition_on_previous_text", set<&T::condition_on_previous_text>},
       {"prompt_reset_on_temperature", set<&T::prompt_reset_on_temperature>},
       {"initial_prompt", set<&T::initial_prompt>},
