@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "loops/draft.h"
 #include "loops/logit_rules.h"
 #include "loops/token_search.h"
 
@@ -28,6 +29,7 @@ struct SearchTask {
   std::function<bool(const Hypothesis&)> is_hopeless;  // empty: nothing is
   // Whether the text may end after these tokens; empty: wherever the rules allow it. Called on any thread.
   std::function<bool(std::span<const int32_t>)> may_end;
+  Draft* draft = nullptr;  // proposes what a greedy search may write; must outlive the search
 };
 
 class Decoding {
@@ -45,7 +47,8 @@ class Decoding {
   int64_t rows() const { return written_ == 0 ? 1 : static_cast<int64_t>(live().size()); }
   // Room for them; then rule() for each, on any thread; then advance().
   void expect_rows();
-  // Applies the rules to row `index` of the logits. `scratch` has room for n_vocab values and must live until advance().
+  // Applies the rules to row `index` of the logits. `scratch` has room for n_vocab values and must live until
+  // advance().
   void rule(int64_t index, const float* logits, float* scratch);
   // Throws Error kBackendFailed when the logits were not numbers.
   void advance();

@@ -112,14 +112,51 @@ DecodeResult Seq2SeqDecoder::search(SearchTask task, FunctionRef<bool()> should_
     const float* logits = logits_after_prompt().data();
     if (decoding->written() > 0) {
       arrange_states(*decoding);
+      if (decoding->task().draft != nullptr) {
+        write_drafted(*decoding);
+        continue;
+      }
       next_tokens_.clear();
       for (const Hypothesis& hypothesis : decoding->live()) next_tokens_.push_back(hypothesis.tokens.back());
       const int64_t select[1] = {0};
       logits = programs_.decode(next_tokens_, decoding->rows(), select);
     }
     advance(only, logits);
+    if (Draft* const draft = decoding->task().draft; draft != nullptr && !decoding->live().empty()) {
+      draft->follow(decoding->live()[0].tokens.back());
+    }
   }
   return decoding->result();
+}
+
+void Seq2SeqDecoder::write_drafted(Decoding& decoding) {
+  Draft& draft = *decoding.task().draft;
+  const int64_t past = programs_.past();
+  // As many as the context and the text may still take; the last of the text is never proposed, but follows.
+  const int64_t room = std::min<int64_t>(n_text_ctx_ - past, decoding.task().max_tokens - decoding.written()) - 1;
+  const std::span<const int32_t> proposal = draft.proposal(static_cast<size_t>(std::max<int64_t>(room, 0)));
+  const std::vector<int32_t> proposed(proposal.begin(), proposal.end());
+  next_tokens_.assign(1, decoding.live()[0].tokens.back());
+  next_tokens_.insert(next_tokens_.end(), proposed.begin(), proposed.end());
+  places_.resize(next_tokens_.size());
+  for (size_t i = 0; i < places_.size(); ++i) places_[i] = static_cast<int64_t>(i);
+  const float* logits = programs_.decode(next_tokens_, 1, places_);
+
+  Decoding* const only[1] = {&decoding};
+  size_t accepted = 0;
+  while (true) {
+    advance(only, logits + static_cast<int64_t>(accepted) * n_vocab_);
+    if (decoding.live().empty()) break;
+    const int32_t token = decoding.live()[0].tokens.back();
+    draft.follow(token);
+    if (accepted == proposed.size() || token != proposed[accepted]) break;
+    ++accepted;
+    if (decoding.over()) break;
+  }
+  drafted_ += static_cast<int64_t>(accepted);
+  if (!proposed.empty()) draft.judge(proposed.size(), accepted);
+  const int64_t kept = past + 1 + static_cast<int64_t>(accepted);
+  if (kept < programs_.past()) programs_.truncate(kept);
 }
 
 void Seq2SeqDecoder::begin(SearchTask task) {

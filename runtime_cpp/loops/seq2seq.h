@@ -43,7 +43,11 @@ class Seq2SeqDecoder {
   // Decodes at most task.max_tokens tokens. The rules see task.prefix and what was written since. `should_stop` is
   // asked before every token. task.is_hopeless is asked now and then for every hypothesis; when all are, the search
   // ends.
+  // With task.draft the search must be greedy; then one run may write several tokens, and `should_stop` is asked before
+  // every run.
   DecodeResult search(SearchTask task, FunctionRef<bool()> should_stop);
+  // Tokens that drafts proposed and searches wrote.
+  int64_t drafted() const { return drafted_; }
 
   // Several windows together: begin() in each one's slot, step() until over() for one of them, result(), and so on.
   void begin(SearchTask task);
@@ -70,6 +74,8 @@ class Seq2SeqDecoder {
   // Brings the states of the selected slot to one row for each live hypothesis.
   void arrange_states(Decoding& decoding);
   std::unique_ptr<Decoding> decoding_of(SearchTask task) const;
+  // Runs the decoder on the last token and what the draft proposes after it, and writes tokens as far as they agree.
+  void write_drafted(Decoding& decoding);
 
   WhisperPrograms& programs_;
   ThreadPool& pool_;
@@ -81,6 +87,8 @@ class Seq2SeqDecoder {
   std::vector<float> scratch_;  // (rows, n_vocab)
   std::vector<int64_t> next_tokens_;
   std::vector<int64_t> zeros_;
+  std::vector<int64_t> places_;  // of the logits wanted
+  int64_t drafted_ = 0;
   std::vector<Decoding*> searches_;
   std::vector<WhisperPrograms::SlotRows> slot_rows_;
 };

@@ -115,8 +115,8 @@ void BatchedWindows::begin(Job& job) {
   const Stopwatch stopwatch(listener_.info().decoder_seconds);
   const uint64_t seed = stream_seed(listener_.options().seed, static_cast<uint64_t>(job.window.seek));
   const int64_t runs = listener_.runs();
-  job.task = listener_.fallback().begin(history_.next(listener_.language(), first_window_), seed,
-                                        ears(job.window, slot));
+  job.task =
+      listener_.fallback().begin(history_.next(listener_.language(), first_window_), seed, ears(job.window, slot));
   listener_.info().steps += listener_.runs() - runs;
   history_.forget();  // an initial prompt that is not carried is for the first window
   first_window_ = false;

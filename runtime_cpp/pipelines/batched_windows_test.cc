@@ -99,7 +99,8 @@ TEST_F(BatchedWindowsTest, EveryWindowWritesItsOwnTextWhateverTheirNumber) {
     const std::vector<Segment> segments = transcribe(samples);
     ASSERT_EQ(segments.size(), 6u) << batch_size;
     EXPECT_EQ(decoder.largest_batch, std::min(batch_size, 5));
-    const char* const written[] = {" one.", " the second is longer.", " c.", " four.", " four and a half.", " the end."};
+    const char* const written[] = {" one.",  " the second is longer.", " c.",
+                                   " four.", " four and a half.",      " the end."};
     // A cut lies in the middle of its pause; the mel frames around it see 20 ms of sound.
     const double starts[] = {0.0, 21.0, 40.5, 60.0, 69.0, 81.0};
     for (size_t i = 0; i < segments.size(); ++i) {

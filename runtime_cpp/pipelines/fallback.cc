@@ -114,9 +114,11 @@ WindowTask FallbackDecoder::start(DecoderPrompt prompt, uint64_t seed) {
   return {std::move(prompt), seed, no_speech_prob, {}};
 }
 
-WindowText FallbackDecoder::decode(DecoderPrompt prompt, uint64_t seed, FunctionRef<bool()> should_stop) {
+WindowText FallbackDecoder::decode(DecoderPrompt prompt, uint64_t seed, Draft* draft, FunctionRef<bool()> should_stop) {
   const WindowTask window = start(std::move(prompt), seed);
-  return decode_rest(window, decoder_.search(attempt(0, window), should_stop), should_stop);
+  SearchTask task = attempt(0, window);
+  task.draft = draft;
+  return decode_rest(window, decoder_.search(std::move(task), should_stop), should_stop);
 }
 
 WindowTask FallbackDecoder::begin(DecoderPrompt prompt, uint64_t seed,

@@ -45,7 +45,8 @@ class FallbackDecoder {
                   const WhisperInfo& model, const TranscribeOptions& options);
 
   // Decodes the audio that was encoded last.
-  WindowText decode(DecoderPrompt prompt, uint64_t seed, FunctionRef<bool()> should_stop);
+  // `draft`, if any, is followed by the first attempt.
+  WindowText decode(DecoderPrompt prompt, uint64_t seed, Draft* draft, FunctionRef<bool()> should_stop);
 
   // The same with other windows beside it: begin() in the window's slot of the decoder; once that search is over,
   // finish() takes its result and makes the further attempts, if any, on its own.

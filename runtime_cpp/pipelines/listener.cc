@@ -85,8 +85,8 @@ bool Listener::detect_language(const WindowFinder& finder) {
   while (!detector_.done()) {
     Window window;
     window.seek = finder.seek() + detector_.heard() * model_.chunk_frames();
-    window.size = std::min<int64_t>(model_.chunk_frames(),
-                                    std::min(finder.clip_end(), finder.content_frames()) - window.seek);
+    window.size =
+        std::min<int64_t>(model_.chunk_frames(), std::min(finder.clip_end(), finder.content_frames()) - window.seek);
     if (window.size <= 0) break;
     if (!finder.is_heard(window)) return false;
     encode(window);
@@ -123,8 +123,7 @@ bool Listener::speech_after(int32_t token, const SpeechSignal& signal, int64_t s
 Segmentation Listener::split(const WindowText& text, const Window& window, const SpeechSignal& signal,
                              int64_t* next) const {
   const int64_t stride = model_.frames_per_token();
-  Segmentation split =
-      split_by_timestamps(text.tokens, model_.timestamp_begin, (window.size + stride - 1) / stride);
+  Segmentation split = split_by_timestamps(text.tokens, model_.timestamp_begin, (window.size + stride - 1) / stride);
   *next = std::min(window.end(), window.seek + split.advance * stride);
   if (split.ends_with_single_timestamp && options_.speech_gate) {
     // One timestamp at the end means that nothing is said after it. Where the signal contradicts, the model has

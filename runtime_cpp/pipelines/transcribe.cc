@@ -27,6 +27,7 @@ class Transcriber::Impl {
         finder_(model_, listener_.audio(), options_.clip_timestamps),
         signal_(model_.n_mels, row_math(selected_isa())),
         history_(model_, tokenizer, options_) {
+    if (options_.draft) draft_.emplace(make_draft());
     if (options_.batch_size > 1) batched_.emplace(listener_, finder_, history_, final_);
   }
 
@@ -43,6 +44,7 @@ class Transcriber::Impl {
 
  private:
   double seconds(int64_t frames) const { return listener_.seconds(frames); }
+  Draft make_draft() const;
   StepResult transcribe_window(const Window& window, FunctionRef<bool()> should_stop);
   // Where the next window begins, from what the words say; drops segments that look made up.
   void seek_by_words(std::vector<Segment>& segments, const Segmentation& split, const Window& window, int64_t& next);
@@ -56,11 +58,21 @@ class Transcriber::Impl {
   PromptHistory history_;
   FinalSegments final_;
   SmallAdvances advances_;
+  std::optional<Draft> draft_;
   std::optional<BatchedWindows> batched_;
   bool first_window_ = true;
   bool done_ = false;
   double last_speech_ = 0.0;  // seconds: end of the last word
 };
+
+Draft Transcriber::Impl::make_draft() const {
+  std::vector<int32_t> tokens = tokens_of(*options_.draft, listener_.tokenizer());
+  // A window begins with a time, a text without one.
+  if (!options_.without_timestamps && !tokens.empty() && tokens[0] < model_.timestamp_begin) {
+    tokens.insert(tokens.begin(), model_.timestamp_begin);
+  }
+  return Draft(std::move(tokens), model_.timestamp_begin);
+}
 
 StepResult Transcriber::Impl::step(FunctionRef<bool()> should_stop) {
   final_.clear();
@@ -103,8 +115,10 @@ StepResult Transcriber::Impl::transcribe_window(const Window& window, FunctionRe
     const Stopwatch stopwatch(listener_.info().decoder_seconds);
     const int64_t runs = listener_.runs();
     const uint64_t seed = stream_seed(options_.seed, static_cast<uint64_t>(window.seek));
-    text = listener_.fallback().decode(history_.next(listener_.language(), first_window_), seed, should_stop);
+    text = listener_.fallback().decode(history_.next(listener_.language(), first_window_), seed,
+                                       draft_ ? &*draft_ : nullptr, should_stop);
     listener_.info().steps += listener_.runs() - runs;
+    listener_.info().drafted = listener_.decoder().drafted();
   }
   if (text.cancelled) return StepResult::kCancelled;
 

@@ -80,6 +80,17 @@ void check_batch(const TranscribeOptions& o) {
                                               "other's text: leave it out, or use batch_size=1");
 }
 
+void check_draft(const TranscribeOptions& o) {
+  if (!o.draft) return;
+  const char* refused = nullptr;
+  if (o.beam_size != 1) refused = "beam_size: use 1";
+  if (o.temperatures[0] > 0) refused = "temperatures: use 0 as the first";
+  if (o.batch_size != 1) refused = "batch_size: use 1";
+  if (refused == nullptr) return;
+  throw Error(Status::kUnsupportedOption,
+              std::string(refused) + " with draft, which is checked token by token against greedy decoding");
+}
+
 void check_clips(const std::vector<double>& clips) {
   double last = 0.0;
   for (const double time : clips) {
@@ -122,9 +133,11 @@ void TranscribeOptions::validate(const WhisperInfo& model) const {
   check_search(*this, model);
   check_thresholds(*this);
   check_batch(*this);
+  check_draft(*this);
   check_clips(clip_timestamps);
   check_tokens(suppress_tokens, -1, "suppress_tokens", model);
-  for (const auto& [prompt, name] : {std::pair{&initial_prompt, "initial_prompt"}, std::pair{&prefix, "prefix"}}) {
+  for (const auto& [prompt, name] :
+       {std::pair{&initial_prompt, "initial_prompt"}, std::pair{&prefix, "prefix"}, std::pair{&draft, "draft"}}) {
     if (!*prompt) continue;
     if (const auto* ids = std::get_if<std::vector<int32_t>>(&**prompt)) check_tokens(*ids, 0, name, model);
   }

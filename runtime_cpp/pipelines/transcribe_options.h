@@ -52,6 +52,11 @@ struct TranscribeOptions {
   std::string hotwords;               // given to every window; not used in a window that has a prefix
   std::optional<Prompt> prefix;       // how the text of the first window begins
 
+  // What the text probably is, such as an earlier transcript of the same sound: where it is right, several tokens are
+  // written at once. The text is that of greedy decoding without a draft. Needs beam_size 1, a first temperature of 0
+  // and batch_size 1.
+  std::optional<Prompt> draft;
+
   // What may be written.
   bool suppress_blank = true;
   std::vector<int32_t> suppress_tokens = {-1};  // -1 stands for the list of the bundle; empty: none

@@ -67,7 +67,8 @@ void Slot::copy_inputs(const Program& program, std::span<const TensorView> input
 }
 
 void Slot::point(const Program& program, const Plan& plan, std::vector<TensorView>& values) const {
-  for (const ArenaPlace& place : plan.held_places) values[static_cast<size_t>(place.value)].data = held.at(place.offset);
+  for (const ArenaPlace& place : plan.held_places)
+    values[static_cast<size_t>(place.value)].data = held.at(place.offset);
   for (size_t i = 0; i < copies.size(); ++i) {
     if (copies[i] != nullptr) values[static_cast<size_t>(program.inputs[i].value)].data = copies[i];
   }

@@ -25,10 +25,10 @@ struct Slot {
   void forget();
 
   StateStore states;
-  Arena held;                       // values made from held inputs
-  std::vector<Shape> shapes;        // of the inputs kept; empty when they are missing
-  std::vector<std::byte*> copies;   // by input of the program; null: the caller's memory, or not read
-  Arena memory;                     // of the copies
+  Arena held;                      // values made from held inputs
+  std::vector<Shape> shapes;       // of the inputs kept; empty when they are missing
+  std::vector<std::byte*> copies;  // by input of the program; null: the caller's memory, or not read
+  Arena memory;                    // of the copies
 };
 
 }  // namespace anyon

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 from anyon.errors import OptionError
 from anyon.languages import language_code
+
+if TYPE_CHECKING:
+    from anyon.results import Transcript
 
 
 class TranscribeOptions(TypedDict, total=False):
@@ -41,6 +44,7 @@ class TranscribeOptions(TypedDict, total=False):
     carry_initial_prompt: bool
     hotwords: str | None
     prefix: str | Sequence[int] | None
+    draft: str | Sequence[int] | Transcript | None
     suppress_blank: bool
     suppress_tokens: str | Sequence[int] | None
     without_timestamps: bool
@@ -97,6 +101,12 @@ def _prompt(name: str, value: Any) -> str | list[int]:
     if isinstance(value, str):
         return value
     return _wholes(name, value)
+
+
+def _draft(name: str, value: Any) -> str | list[int]:
+    """A transcript stands for its tokens, times included."""
+    segments = getattr(value, "segments", None)
+    return _prompt(name, value if segments is None else [token for segment in segments for token in segment.tokens])
 
 
 def _wholes(name: str, value: Any) -> list[int]:
@@ -179,6 +189,7 @@ _OPTIONS: dict[str, _Option] = {
     "carry_initial_prompt": _Option(_flag),
     "hotwords": _Option(_text),
     "prefix": _Option(_prompt),
+    "draft": _Option(_draft),
     "suppress_blank": _Option(_flag),
     "suppress_tokens": _Option(_tokens, none=[]),
     "without_timestamps": _Option(_flag),

@@ -43,6 +43,8 @@ def test_nothing_given_leaves_every_default_to_the_runtime() -> None:
         ({"word_timestamps": np.True_}, {"word_timestamps": True}),
         ({"vad_filter": False, "chunk_length": 30, "fp16": False, "verbose": None}, {}),
         ({"batch_size": np.int64(8)}, {"batch_size": 8}),
+        ({"draft": "so it goes"}, {"draft": "so it goes"}),
+        ({"draft": [50, 60]}, {"draft": [50, 60]}),
         ({"batch_size": None, "condition_on_previous_text": None}, {}),
     ],
 )

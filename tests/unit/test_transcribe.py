@@ -234,6 +234,17 @@ def test_onnxruntime_gives_the_same_segments(tiny_en: Any, beckett: Path) -> Non
             assert word.start == pytest.approx(twin.start, abs=0.02)
 
 
+def test_a_draft_is_for_greedy_decoding_and_changes_nothing(tiny_en: Any, beckett: Path) -> None:
+    expected = tiny_en.transcribe(beckett, beam_size=1)
+    assert tiny_en.transcribe(beckett, beam_size=1, draft=expected).segments == expected.segments
+    assert tiny_en.transcribe(beckett, beam_size=1, draft=BECKETT).segments == expected.segments
+    with pytest.raises(anyon.OptionError, match="beam_size: use 1 with draft"):
+        tiny_en.transcribe(beckett, draft=expected)
+    pytest.importorskip("onnxruntime")
+    model = anyon.load(tiny_en.info["bundle"], backend="onnxruntime", threads=2)
+    assert model.transcribe(beckett, beam_size=1, draft=BECKETT).text == model.transcribe(beckett, beam_size=1).text
+
+
 def test_windows_together_need_a_backend_that_can_and_no_text_before(tiny_en: Any, beckett: Path) -> None:
     with pytest.raises(anyon.OptionError, match="condition_on_previous_text"):
         tiny_en.transcribe(beckett, batch_size=4, condition_on_previous_text=True)

@@ -56,6 +56,7 @@ const std::unordered_map<std::string, Setter>& setters() {
       {"carry_initial_prompt", set<&T::carry_initial_prompt>},
       {"hotwords", set<&T::hotwords>},
       {"prefix", set<&T::prefix>},
+      {"draft", set<&T::draft>},
       {"suppress_blank", set<&T::suppress_blank>},
       {"suppress_tokens", set<&T::suppress_tokens>},
       {"without_timestamps", set<&T::without_timestamps>},

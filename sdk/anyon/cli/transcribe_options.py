@@ -68,6 +68,13 @@ _OPTIONS = [
         help="Give the initial prompt to every window.",
     ),
     option("--hotwords", panel=_SPEECH, metavar="TEXT", help="Words to expect, given to every window."),
+    option(
+        "--draft",
+        panel=_SPEECH,
+        metavar="FILE",
+        type=click.File("r", encoding="utf-8"),
+        help="What is probably said, as text: faster where it is right. Needs --beam-size 1.",
+    ),
     option("--prefix", panel=_SPEECH, metavar="TEXT", help="How the first window's text begins."),
     option(
         "--clip-timestamps",
