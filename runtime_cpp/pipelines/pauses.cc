@@ -12,9 +12,10 @@ namespace {
 constexpr int64_t kShortestPause = 20;
 // A pause as long as this is the end of a sentence or a turn; longer ones are no better.
 constexpr int64_t kLongPause = 80;
-// Seconds of window that a cut gives up for a second of pause: each lost one is paid for by more windows, and a cut
-// inside a sentence by errors.
-constexpr int64_t kWorth = 8;
+// Seconds of window that a cut gives up for a second of pause: lost window is paid for by more windows, a cut inside a
+// sentence by errors. Eight recordings of 30 files each, tiny.en in 8 bits and in f32, words wrong of 4,270: 587 and
+// 604 with 8, 491 and 475 with 20, 552 and 538 with 30 (one window after the other: 533 and 519).
+constexpr int64_t kWorth = 20;
 // Pauses are quieter than this part of the way from the quietest to the loud parts, or this much quieter than those
 // (dB), where something quieter than the room, such as digital silence, stands beside them.
 constexpr float kQuiet = 0.3f;

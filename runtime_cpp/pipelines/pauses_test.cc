@@ -29,9 +29,9 @@ TEST(Pauses, TheCutIsTheMiddleOfTheLatestOfEqualPauses) {
 }
 
 TEST(Pauses, ALongPauseIsWorthSomeSecondsOfWindow) {
-  // 0.8 s against 0.2 s: worth 4.8 s of window.
-  EXPECT_EQ(Loudness(3000).pause(2300, 2380).pause(2700, 2720).cut(), 2340);
-  EXPECT_EQ(Loudness(3000).pause(1900, 1980).pause(2700, 2720).cut(), 2710);
+  // 0.8 s against 0.2 s: worth 12 s of window.
+  EXPECT_EQ(Loudness(3000).pause(1600, 1680).pause(2700, 2720).cut(), 1640);
+  EXPECT_EQ(Loudness(3000).pause(1400, 1480).pause(2700, 2720).cut(), 2710);
 }
 
 TEST(Pauses, AnEarlyPauseIsBetterThanTheInsideOfAWord) {
