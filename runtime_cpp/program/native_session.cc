@@ -28,9 +28,9 @@ NativeSession::NativeSession(std::shared_ptr<const Bundle> bundle, const std::st
   if (!pool_) throw Error(Status::kInvalidArgument, program_.where + ": a session needs a thread pool");
   const std::vector<Isa> supported = supported_isas();
   if (std::find(supported.begin(), supported.end(), isa) == supported.end()) parse_isa(name(isa));  // throws
+  set_slots(1);
   try_plan();
   plans_.reserve(kMaxPlans);
-  set_slots(1);
 }
 
 // Ops that do not fit together are found at load, not at the first run. A program may well refuse its smallest
