@@ -124,11 +124,12 @@ void BatchedWindows::begin(Job& job) {
   taken_[static_cast<size_t>(slot)] = true;
 }
 
-// A model that ends its text early, at a timestamp with speech after it, goes on where it would be sent back to.
+// A model that ends its text early, at a timestamp with clear speech after it, goes on where it would be sent back to.
+// Made to go on over anything less it would invent text; that is left to a window of its own, which may be refused.
 std::function<bool(std::span<const int32_t>)> BatchedWindows::ears(const Window& window, int64_t slot) const {
   if (!listener_.options().speech_gate || listener_.options().without_timestamps) return {};
   return [this, &signal = signals_[static_cast<size_t>(slot)], size = window.size](std::span<const int32_t> tokens) {
-    return tokens.empty() || !listener_.speech_after(tokens.back(), signal, size);
+    return tokens.empty() || !listener_.clear_speech_after(tokens.back(), signal, size);
   };
 }
 

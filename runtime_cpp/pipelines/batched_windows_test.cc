@@ -172,12 +172,13 @@ TEST_F(BatchedWindowsTest, WhatATextLeavesUnfinishedIsHeardAgainInItsPlace) {
 TEST_F(BatchedWindowsTest, ATextThatStopsWhileTheSignalSpeaksGoesOn) {
   five_windows();
   options.speech_gate = true;
-  // Colour changes ten times a second: speech, to the gate.
+  // Colour and loudness change ten times a second: clear speech, to the gate.
   std::vector<float> samples = noise(100.0, {20.0, 40.0, 60.0, 80.0});
-  float dull = 0.0f;
+  float dull = 0.0f, duller = 0.0f;
   for (size_t i = 0; i < samples.size(); ++i) {
-    dull = 0.9f * dull + samples[i];
-    if ((i / (kRate / 10)) % 2 == 1) samples[i] = dull;
+    dull = 0.9f * dull + 0.1f * samples[i];
+    duller = 0.9f * duller + 0.1f * dull;
+    samples[i] = (i / (kRate / 10)) % 2 == 1 ? 4.0f * duller : 0.1f * samples[i];
   }
   texts[2] = sentence(0.0, " two.", 19.5);
   texts[5] = sentence(0.0, " five.", 19.5);

@@ -114,10 +114,10 @@ bool Listener::believe(const WindowText& text, const SignalEvidence& evidence) {
   return !doubtful && !silent;
 }
 
-bool Listener::speech_after(int32_t token, const SpeechSignal& signal, int64_t size) const {
+bool Listener::clear_speech_after(int32_t token, const SpeechSignal& signal, int64_t size) const {
   if (token < model_.timestamp_begin) return false;
   const int64_t end = (token - model_.timestamp_begin) * model_.frames_per_token();
-  return signal_has_speech(signal.between(end + kWordTail, size));
+  return signal_is_clear_speech(signal.between(end + kWordTail, size));
 }
 
 Segmentation Listener::split(const WindowText& text, const Window& window, const SpeechSignal& signal,

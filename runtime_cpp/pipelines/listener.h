@@ -79,8 +79,8 @@ class Listener {
 
   // Tokens of a decoding done, counted; whether text was heard at all, rather than silence or something doubtful.
   bool believe(const WindowText& text, const SignalEvidence& evidence);
-  // Whether the token is a timestamp after which the signal speaks on, in a window of `size` frames.
-  bool speech_after(int32_t token, const SpeechSignal& signal, int64_t size) const;
+  // Whether the token is a timestamp after which the signal clearly speaks on, in a window of `size` frames.
+  bool clear_speech_after(int32_t token, const SpeechSignal& signal, int64_t size) const;
   // Segments of a text and where the next window begins, as far as the model's timestamps and the signal say so.
   Segmentation split(const WindowText& text, const Window& window, const SpeechSignal& signal, int64_t* next) const;
   std::vector<Segment> make_segments(const WindowText& text, const Segmentation& split, const Window& window) const;
