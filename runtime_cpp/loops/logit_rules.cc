@@ -79,11 +79,11 @@ void LogitRules::punish_repetition(std::span<const int32_t> tokens, float* row) 
   }
 }
 
-AllowedRow LogitRules::apply(const float* logits, std::span<const int32_t> tokens, float* scratch) const {
+AllowedRow LogitRules::apply(const float* logits, std::span<const int32_t> tokens, float* scratch, bool may_end) const {
   const TimestampRange range = timestamp_range(tokens);
   // Special tokens between the end of text and the timestamps are never written.
   const int32_t text_begin = range.text ? 0 : options_.eot;
-  const int32_t text_end = range.end_of_text ? options_.eot + 1 : text_begin;
+  const int32_t text_end = range.end_of_text ? options_.eot + (may_end ? 1 : 0) : text_begin;
 
   std::copy(logits + text_begin, logits + text_end, scratch + text_begin);
   std::copy(logits + range.begin, logits + range.end, scratch + range.begin);

@@ -41,8 +41,9 @@ class LogitRules {
   const LogitRuleOptions& options() const { return options_; }
 
   // Applies the rules to `logits` (n_vocab values, not changed) after the tokens written so far in this window (prompt
-  // left out). `scratch` has room for n_vocab values and holds the row of the result.
-  AllowedRow apply(const float* logits, std::span<const int32_t> tokens, float* scratch) const;
+  // left out). `scratch` has room for n_vocab values and holds the row of the result. `may_end`: whether the end of
+  // text may come, if the other rules allow it.
+  AllowedRow apply(const float* logits, std::span<const int32_t> tokens, float* scratch, bool may_end = true) const;
 
   bool is_timestamp(int32_t token) const { return token >= options_.timestamp_begin; }
 

@@ -1,4 +1,4 @@
-// Seq2seq decoding of one window: the prompt once, then token by token until the search is done.
+// Seq2seq decoding: the prompt once, then token by token until the search is done; one window, or several together.
 #include "loops/seq2seq.h"
 
 #include <algorithm>
@@ -10,9 +10,6 @@
 namespace anyon {
 
 namespace {
-
-constexpr int kHopelessFirst = 32;  // tokens before the first question whether a text is hopeless
-constexpr int kHopelessEvery = 8;
 
 bool is_identity(std::span<const int64_t> rows, size_t batch) {
   if (rows.size() != batch) return false;
@@ -26,8 +23,20 @@ bool is_identity(std::span<const int64_t> rows, size_t batch) {
 
 Seq2SeqDecoder::Seq2SeqDecoder(WhisperPrograms& programs, ThreadPool& pool, const RowMath& math, int32_t n_vocab,
                                int32_t n_text_ctx)
-    : programs_(programs), pool_(pool), math_(math), n_vocab_(n_vocab), n_text_ctx_(n_text_ctx) {
-  first_logits_.resize(size_t{2} * n_vocab);
+    : programs_(programs), pool_(pool), math_(math), n_vocab_(n_vocab), n_text_ctx_(n_text_ctx), windows_(1) {
+  window().first_logits.resize(size_t{2} * n_vocab);
+}
+
+void Seq2SeqDecoder::set_slots(int64_t count) {
+  programs_.set_slots(count);
+  windows_.resize(static_cast<size_t>(count));
+  for (Window& window : windows_) window.first_logits.resize(size_t{2} * n_vocab_);
+  slot_ = 0;
+}
+
+void Seq2SeqDecoder::select(int64_t slot) {
+  programs_.select(slot);
+  slot_ = slot;
 }
 
 void Seq2SeqDecoder::start(std::span<const int32_t> prompt, int64_t sot_index) {
@@ -39,9 +48,9 @@ void Seq2SeqDecoder::start(std::span<const int32_t> prompt, int64_t sot_index) {
   next_tokens_.assign(prompt.begin(), prompt.end());
   const int64_t select[2] = {sot_index, length - 1};
   const float* logits = programs_.decode(next_tokens_, 1, select);
-  std::copy_n(logits, first_logits_.size(), first_logits_.data());
-  prompt_length_ = length;
-  state_rows_ = 1;
+  std::copy_n(logits, window().first_logits.size(), window().first_logits.data());
+  window().prompt_length = length;
+  window().state_rows = 1;
 }
 
 double Seq2SeqDecoder::probability_at_sot(int32_t token) const {
@@ -50,79 +59,140 @@ double Seq2SeqDecoder::probability_at_sot(int32_t token) const {
   return std::exp(static_cast<double>(logits[token]) - peak.value) / math_.sum_exp(logits.data(), n_vocab_, peak.value);
 }
 
-void Seq2SeqDecoder::spread_states(size_t rows) {
-  if (programs_.past() > prompt_length_) programs_.truncate(prompt_length_);
-  if (rows == 1 && state_rows_ == 1) return;
-  zeros_.assign(rows, 0);
-  programs_.reorder(zeros_);
-  state_rows_ = rows;
+std::unique_ptr<Decoding> Seq2SeqDecoder::decoding_of(SearchTask task) const {
+  task.max_tokens = std::min<int>(task.max_tokens, n_text_ctx_ - static_cast<int>(window().prompt_length));
+  return std::make_unique<Decoding>(std::move(task), math_);
 }
 
-void Seq2SeqDecoder::apply_rules(const LogitRules& rules, std::span<const int32_t> prefix, const float* logits,
-                                 std::span<const Hypothesis> hypotheses) {
-  const int64_t count = static_cast<int64_t>(hypotheses.size());
-  rows_.resize(count);
-  if (static_cast<int64_t>(histories_.size()) < count) histories_.resize(count);
-  if (static_cast<int64_t>(scratch_.size()) < count * n_vocab_) scratch_.resize(count * n_vocab_);
-  for (int64_t i = 0; i < count; ++i) {
-    histories_[i].assign(prefix.begin(), prefix.end());
-    histories_[i].insert(histories_[i].end(), hypotheses[i].tokens.begin(), hypotheses[i].tokens.end());
+void Seq2SeqDecoder::arrange_states(Decoding& decoding) {
+  size_t& rows = window().state_rows;
+  if (decoding.written() > 1) {
+    if (is_identity(decoding.sources(), rows)) return;
+    programs_.reorder(decoding.sources());
+  } else {
+    // From the end of the prompt; a search before this one may have gone on from there.
+    if (programs_.past() > window().prompt_length) programs_.truncate(window().prompt_length);
+    if (rows == 1 && decoding.live().size() == 1) return;
+    zeros_.assign(decoding.live().size(), 0);
+    programs_.reorder(zeros_);
   }
-  const auto apply = [&](int64_t i, int) {
-    rows_[i] = rules.apply(logits + i * n_vocab_, histories_[i], scratch_.data() + i * n_vocab_);
+  rows = decoding.live().size();
+}
+
+void Seq2SeqDecoder::advance(std::span<Decoding* const> searches, const float* logits) {
+  int64_t count = 0;
+  for (Decoding* search : searches) {
+    search->expect_rows();
+    count += search->rows();
+  }
+  if (static_cast<int64_t>(scratch_.size()) < count * n_vocab_) scratch_.resize(count * n_vocab_);
+  const auto apply = [&](int64_t row, int) {
+    int64_t first = 0;
+    size_t owner = 0;
+    while (row >= first + searches[owner]->rows()) first += searches[owner++]->rows();
+    searches[owner]->rule(row - first, logits + row * n_vocab_, scratch_.data() + row * n_vocab_);
   };
   if (count == 1) {
     apply(0, 0);
   } else {
     pool_.run(count, apply);
   }
-  for (int64_t i = 0; i < count; ++i) {
-    if (rows_[i].best.index < 0 && std::isnan(logits[i * n_vocab_])) {
-      throw Error(Status::kBackendFailed,
-                  "decoder: the logits are not numbers; the weights are damaged or the backend computes wrongly here");
-    }
-  }
+  for (Decoding* search : searches) search->advance();
 }
 
-DecodeResult Seq2SeqDecoder::search(const SearchOptions& options, const LogitRules& rules,
-                                    std::span<const int32_t> prefix, int max_tokens, FunctionRef<bool()> should_stop,
-                                    FunctionRef<bool(const Hypothesis&)> is_hopeless) {
-  const int limit = std::min<int>(max_tokens, n_text_ctx_ - static_cast<int>(prompt_length_));
-  DecodeResult result;
-  const std::unique_ptr<TokenSearch> search = make_search(options, rules.options().eot, limit + 1, math_);
-
-  for (int written = 0; written < limit; ++written) {
+DecodeResult Seq2SeqDecoder::search(SearchTask task, FunctionRef<bool()> should_stop) {
+  const std::unique_ptr<Decoding> decoding = decoding_of(std::move(task));
+  Decoding* const only[1] = {decoding.get()};
+  while (!decoding->over()) {
     if (should_stop()) {
+      DecodeResult result;
       result.cancelled = true;
       return result;
     }
-    if (written == 0) {
-      apply_rules(rules, prefix, logits_after_prompt().data(), search->live().first(1));
-    } else {
-      if (written == 1) {
-        spread_states(search->live().size());
-      } else if (!is_identity(search->sources(), state_rows_)) {
-        programs_.reorder(search->sources());
-        state_rows_ = search->live().size();
+    const float* logits = logits_after_prompt().data();
+    if (decoding->written() > 0) {
+      arrange_states(*decoding);
+      if (decoding->task().draft != nullptr) {
+        write_drafted(*decoding);
+        continue;
       }
       next_tokens_.clear();
-      for (const Hypothesis& hypothesis : search->live()) next_tokens_.push_back(hypothesis.tokens.back());
+      for (const Hypothesis& hypothesis : decoding->live()) next_tokens_.push_back(hypothesis.tokens.back());
       const int64_t select[1] = {0};
-      const float* logits = programs_.decode(next_tokens_, static_cast<int64_t>(state_rows_), select);
-      apply_rules(rules, prefix, logits, search->live());
+      logits = programs_.decode(next_tokens_, decoding->rows(), select);
     }
-    search->advance(rows_);
-    if (search->done()) break;
-    if (written + 1 >= kHopelessFirst && (written + 1) % kHopelessEvery == 0 &&
-        std::all_of(search->live().begin(), search->live().end(), is_hopeless) &&
-        std::all_of(search->finished().begin(), search->finished().end(), is_hopeless)) {
-      result.hopeless = true;
-      break;
+    advance(only, logits);
+    if (Draft* const draft = decoding->task().draft; draft != nullptr && !decoding->live().empty()) {
+      draft->follow(decoding->live()[0].tokens.back());
     }
   }
-  Hypothesis best = search->best();
-  result.avg_logprob = best.sum_logprob / static_cast<double>(best.tokens.size() + 1);
-  result.tokens = std::move(best.tokens);
+  return decoding->result();
+}
+
+void Seq2SeqDecoder::write_drafted(Decoding& decoding) {
+  Draft& draft = *decoding.task().draft;
+  const int64_t past = programs_.past();
+  // As many as the context and the text may still take; the last of the text is never proposed, but follows.
+  const int64_t room = std::min<int64_t>(n_text_ctx_ - past, decoding.task().max_tokens - decoding.written()) - 1;
+  const std::span<const int32_t> proposal = draft.proposal(static_cast<size_t>(std::max<int64_t>(room, 0)));
+  const std::vector<int32_t> proposed(proposal.begin(), proposal.end());
+  next_tokens_.assign(1, decoding.live()[0].tokens.back());
+  next_tokens_.insert(next_tokens_.end(), proposed.begin(), proposed.end());
+  places_.resize(next_tokens_.size());
+  for (size_t i = 0; i < places_.size(); ++i) places_[i] = static_cast<int64_t>(i);
+  const float* logits = programs_.decode(next_tokens_, 1, places_);
+
+  Decoding* const only[1] = {&decoding};
+  size_t accepted = 0;
+  while (true) {
+    advance(only, logits + static_cast<int64_t>(accepted) * n_vocab_);
+    if (decoding.live().empty()) break;
+    const int32_t token = decoding.live()[0].tokens.back();
+    draft.follow(token);
+    if (accepted == proposed.size() || token != proposed[accepted]) break;
+    ++accepted;
+    if (decoding.over()) break;
+  }
+  drafted_ += static_cast<int64_t>(accepted);
+  if (!proposed.empty()) draft.judge(proposed.size(), accepted);
+  const int64_t kept = past + 1 + static_cast<int64_t>(accepted);
+  if (kept < programs_.past()) programs_.truncate(kept);
+}
+
+void Seq2SeqDecoder::begin(SearchTask task) {
+  window().decoding = decoding_of(std::move(task));
+  Decoding* const only[1] = {window().decoding.get()};
+  if (!only[0]->over()) advance(only, logits_after_prompt().data());
+}
+
+bool Seq2SeqDecoder::step(FunctionRef<bool()> should_stop) {
+  size_t next = 0;
+  const auto is_waiting = [&](const Window& window) { return window.decoding && !window.decoding->over(); };
+  while (next < windows_.size()) {
+    if (should_stop()) return false;
+    // As many of them as one run takes.
+    searches_.clear();
+    slot_rows_.clear();
+    next_tokens_.clear();
+    for (; next < windows_.size(); ++next) {
+      if (!is_waiting(windows_[next])) continue;
+      Decoding& decoding = *windows_[next].decoding;
+      const int64_t rows = decoding.rows();
+      if (!searches_.empty() && static_cast<int64_t>(next_tokens_.size()) + rows > kMaxRows) break;
+      select(static_cast<int64_t>(next));
+      arrange_states(decoding);
+      for (const Hypothesis& hypothesis : decoding.live()) next_tokens_.push_back(hypothesis.tokens.back());
+      slot_rows_.push_back({static_cast<int64_t>(next), rows});
+      searches_.push_back(&decoding);
+    }
+    if (!searches_.empty()) advance(searches_, programs_.decode_slots(next_tokens_, slot_rows_));
+  }
+  return true;
+}
+
+DecodeResult Seq2SeqDecoder::result() {
+  DecodeResult result = window().decoding->result();
+  window().decoding.reset();
   return result;
 }
 

@@ -83,14 +83,77 @@ void WhisperPrograms::encode(const float* mel, int64_t n_mels, int64_t frames) {
   decoder_.reset_states();  // they belong to the audio before, as does what was made of the held inputs
 }
 
+void WhisperPrograms::set_slots(int64_t count) {
+  decoder_.set_slots(count);
+  slots_ = count;
+  slot_ = 0;
+  kept_keys_.clear();
+  kept_keys_.resize(static_cast<size_t>(count));
+}
+
+void WhisperPrograms::select(int64_t slot) {
+  if (slots_ == 1) return;
+  decoder_.select_slots({&slot, 1});
+  slot_ = slot;
+}
+
+void WhisperPrograms::reset() {
+  if (slots_ == 1) {
+    decoder_.reset_states();
+    return;
+  }
+  // A reset would forget the audio of the slot too, and the encoder may have gone on to another window.
+  if (decoder_.state_length() == 0) return;
+  const int64_t first[1] = {0};
+  decoder_.reorder_states(first);
+  decoder_.truncate_states(0);
+}
+
+TensorView WhisperPrograms::cross_key(int layer) const {
+  const std::vector<KeptKeys>* kept = kept_keys_.empty() ? nullptr : &kept_keys_[static_cast<size_t>(slot_)];
+  if (kept == nullptr || static_cast<size_t>(layer) >= kept->size() || (*kept)[layer].values.empty()) {
+    return encoder_outputs_[key_outputs_[layer]];
+  }
+  const KeptKeys& keys = (*kept)[layer];
+  return {DType::kF32, keys.shape, const_cast<float*>(keys.values.data())};
+}
+
+void WhisperPrograms::keep_cross_keys(std::span<const int> layers) {
+  std::vector<KeptKeys>& kept = kept_keys_[static_cast<size_t>(slot_)];
+  kept.resize(key_outputs_.size());
+  for (const int layer : layers) {
+    const TensorView& keys = encoder_outputs_[key_outputs_[layer]];
+    kept[layer].shape = keys.shape;
+    kept[layer].values.assign(keys.as<const float>(), keys.as<const float>() + keys.shape.elements());
+  }
+}
+
+const float* WhisperPrograms::decode_slots(std::span<const int64_t> tokens, std::span<const SlotRows> slots) {
+  tokens_.assign(tokens.begin(), tokens.end());
+  positions_.clear();
+  selected_.clear();
+  for (const SlotRows& part : slots) {
+    decoder_.select_slots({&part.slot, 1});
+    positions_.insert(positions_.end(), static_cast<size_t>(part.rows), decoder_.state_length());
+    selected_.push_back(part.slot);
+  }
+  decoder_.select_slots(selected_);
+  const int64_t first[1] = {0};
+  return run_decoder(static_cast<int64_t>(tokens.size()), first);
+}
+
 const float* WhisperPrograms::decode(std::span<const int64_t> tokens, int64_t batch, std::span<const int64_t> select) {
   const int64_t time = static_cast<int64_t>(tokens.size()) / batch;
   const int64_t past = decoder_.state_length();
   tokens_.assign(tokens.begin(), tokens.end());
-  select_.assign(select.begin(), select.end());
   positions_.resize(tokens.size());
   for (int64_t i = 0; i < static_cast<int64_t>(tokens.size()); ++i) positions_[i] = past + i % time;
+  return run_decoder(batch, select);
+}
 
+const float* WhisperPrograms::run_decoder(int64_t batch, std::span<const int64_t> select) {
+  const int64_t time = static_cast<int64_t>(tokens_.size()) / batch;
+  select_.assign(select.begin(), select.end());
   const int64_t rows = static_cast<int64_t>(select.size());
   decoder_inputs_[tokens_input_] = {DType::kI64, {batch, time}, tokens_.data()};
   decoder_inputs_[positions_input_] = {DType::kI64, {batch, time}, positions_.data()};

@@ -70,48 +70,78 @@ bool FallbackDecoder::is_hopeless(const Hypothesis& hypothesis, int max_tokens) 
   return (bytes + rest) / (compressed + rest) > *options_.compression_ratio_threshold;
 }
 
-WindowText FallbackDecoder::decode_at(size_t attempt, const DecoderPrompt& prompt, double no_speech_prob, uint64_t seed,
-                                      FunctionRef<bool()> should_stop) {
-  const int max_tokens = options_.max_new_tokens > 0 ? options_.max_new_tokens : model_.n_text_ctx / 2;
-  SearchOptions search;
-  search.temperature = options_.temperatures[attempt];
+SearchTask FallbackDecoder::attempt(size_t number, const WindowTask& window) const {
+  SearchTask task;
+  task.rules = &rules_;
+  task.prefix = window.prompt.prefix;
+  task.may_end = window.may_end;
+  task.max_tokens = options_.max_new_tokens > 0 ? options_.max_new_tokens : model_.n_text_ctx / 2;
+  SearchOptions& search = task.options;
+  search.temperature = options_.temperatures[number];
   search.beam_size = options_.beam_size;
   search.best_of = options_.best_of;
   search.patience = options_.patience;
   search.length_penalty = options_.length_penalty;
-  search.seed = stream_seed(seed, attempt);
+  search.seed = stream_seed(window.seed, number);
 
   // Where the model hears silence, a result that repeats itself may still be taken; the last result always may.
-  const bool may_give_up = attempt + 1 < options_.temperatures.size() &&
-                           !(options_.no_speech_threshold && no_speech_prob > *options_.no_speech_threshold);
-  const auto hopeless = [&](const Hypothesis& hypothesis) {
-    return may_give_up && is_hopeless(hypothesis, max_tokens);
-  };
-  DecodeResult result = decoder_.search(search, rules_, prompt.prefix, max_tokens, should_stop, hopeless);
+  const bool may_give_up = number + 1 < options_.temperatures.size() &&
+                           !(options_.no_speech_threshold && window.no_speech_prob > *options_.no_speech_threshold);
+  if (may_give_up) {
+    task.is_hopeless = [this, max_tokens = task.max_tokens](const Hypothesis& hypothesis) {
+      return is_hopeless(hypothesis, max_tokens);
+    };
+  }
+  return task;
+}
 
+WindowText FallbackDecoder::text_at(size_t attempt, const WindowTask& window, DecodeResult result) const {
   WindowText text;
   text.cancelled = result.cancelled;
   text.text = text_of(result.tokens);
   text.tokens = std::move(result.tokens);
   text.avg_logprob = result.avg_logprob;
   text.compression_ratio = compression_ratio(text.text);
-  text.no_speech_prob = no_speech_prob;
-  text.temperature = search.temperature;
+  text.no_speech_prob = window.no_speech_prob;
+  text.temperature = options_.temperatures[attempt];
   return text;
 }
 
-WindowText FallbackDecoder::decode(const DecoderPrompt& prompt, uint64_t seed, FunctionRef<bool()> should_stop) {
+WindowTask FallbackDecoder::start(DecoderPrompt prompt, uint64_t seed) {
   decoder_.start(prompt.tokens, prompt.sot_index);
   const double no_speech_prob =
       model_.no_speech == WhisperInfo::kNone ? 0.0 : decoder_.probability_at_sot(model_.no_speech);
+  return {std::move(prompt), seed, no_speech_prob, {}};
+}
 
+WindowText FallbackDecoder::decode(DecoderPrompt prompt, uint64_t seed, Draft* draft, FunctionRef<bool()> should_stop) {
+  const WindowTask window = start(std::move(prompt), seed);
+  SearchTask task = attempt(0, window);
+  task.draft = draft;
+  return decode_rest(window, decoder_.search(std::move(task), should_stop), should_stop);
+}
+
+WindowTask FallbackDecoder::begin(DecoderPrompt prompt, uint64_t seed,
+                                  std::function<bool(std::span<const int32_t>)> may_end) {
+  WindowTask window = start(std::move(prompt), seed);
+  window.may_end = std::move(may_end);
+  decoder_.begin(attempt(0, window));
+  return window;
+}
+
+WindowText FallbackDecoder::finish(const WindowTask& window, FunctionRef<bool()> should_stop) {
+  return decode_rest(window, decoder_.result(), should_stop);
+}
+
+WindowText FallbackDecoder::decode_rest(const WindowTask& window, DecodeResult first, FunctionRef<bool()> should_stop) {
   WindowText best;
-  for (size_t attempt = 0; attempt < options_.temperatures.size(); ++attempt) {
-    WindowText text = decode_at(attempt, prompt, no_speech_prob, seed, should_stop);
-    text.fallbacks = static_cast<int>(attempt);
+  for (size_t number = 0; number < options_.temperatures.size(); ++number) {
+    if (number > 0) first = decoder_.search(attempt(number, window), should_stop);
+    WindowText text = text_at(number, window, std::move(first));
+    text.fallbacks = static_cast<int>(number);
     if (text.cancelled) return text;
     if (is_silence(text) || (!repeats(text) && !is_unlikely(text))) return text;
-    const bool better = attempt == 0 || repeats(best) || (!repeats(text) && text.avg_logprob > best.avg_logprob);
+    const bool better = number == 0 || repeats(best) || (!repeats(text) && text.avg_logprob > best.avg_logprob);
     if (better) best = std::move(text);
   }
   // The prompt of the next window must not rest on a text that took all temperatures.

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,17 +31,33 @@ struct WindowText {
 // the likeliest of those that do not repeat themselves is taken, else the last.
 // A result that repeats itself so long that no usual rest of it could pass is given up before its end; it would not be
 // returned anyway.
+// One window while it is decoded.
+struct WindowTask {
+  DecoderPrompt prompt;
+  uint64_t seed = 0;  // fixes the sampling of this window
+  double no_speech_prob = 0.0;
+  std::function<bool(std::span<const int32_t>)> may_end;  // as in SearchTask
+};
+
 class FallbackDecoder {
  public:
   FallbackDecoder(Seq2SeqDecoder& decoder, const LogitRules& rules, const BpeTokenizer& tokenizer,
                   const WhisperInfo& model, const TranscribeOptions& options);
 
-  // Decodes the audio that was encoded last. `seed` fixes the sampling of this window.
-  WindowText decode(const DecoderPrompt& prompt, uint64_t seed, FunctionRef<bool()> should_stop);
+  // Decodes the audio that was encoded last.
+  // `draft`, if any, is followed by the first attempt.
+  WindowText decode(DecoderPrompt prompt, uint64_t seed, Draft* draft, FunctionRef<bool()> should_stop);
+
+  // The same with other windows beside it: begin() in the window's slot of the decoder; once that search is over,
+  // finish() takes its result and makes the further attempts, if any, on its own.
+  WindowTask begin(DecoderPrompt prompt, uint64_t seed, std::function<bool(std::span<const int32_t>)> may_end);
+  WindowText finish(const WindowTask& window, FunctionRef<bool()> should_stop);
 
  private:
-  WindowText decode_at(size_t attempt, const DecoderPrompt& prompt, double no_speech_prob, uint64_t seed,
-                       FunctionRef<bool()> should_stop);
+  WindowTask start(DecoderPrompt prompt, uint64_t seed);
+  SearchTask attempt(size_t number, const WindowTask& window) const;
+  WindowText decode_rest(const WindowTask& window, DecodeResult first, FunctionRef<bool()> should_stop);
+  WindowText text_at(size_t attempt, const WindowTask& window, DecodeResult result) const;
   bool is_silence(const WindowText& text) const;
   bool repeats(const WindowText& text) const;
   bool is_unlikely(const WindowText& text) const;

@@ -9,17 +9,17 @@ namespace anyon {
 
 namespace {
 
-std::vector<int32_t> tokens_of(const Prompt& prompt, const BpeTokenizer& tokenizer) {
-  if (const auto* ids = std::get_if<std::vector<int32_t>>(&prompt)) return *ids;
-  const std::string text(trim(std::get<std::string>(prompt)));
-  return text.empty() ? std::vector<int32_t>{} : tokenizer.encode(" " + text);
-}
-
 void keep_last(std::vector<int32_t>& tokens, size_t count) {
   if (tokens.size() > count) tokens.erase(tokens.begin(), tokens.end() - static_cast<int64_t>(count));
 }
 
 }  // namespace
+
+std::vector<int32_t> tokens_of(const Prompt& prompt, const BpeTokenizer& tokenizer) {
+  if (const auto* ids = std::get_if<std::vector<int32_t>>(&prompt)) return *ids;
+  const std::string text(trim(std::get<std::string>(prompt)));
+  return text.empty() ? std::vector<int32_t>{} : tokenizer.encode(" " + text);
+}
 
 std::vector<int32_t> start_sequence(const WhisperInfo& model, Task task, const std::string& language) {
   std::vector<int32_t> tokens = {model.sot};

@@ -16,6 +16,9 @@ struct DecoderPrompt {
   std::vector<int32_t> prefix;  // the tokens at the end that belong to the window's text
 };
 
+// The ids of a prompt; its text is encoded as if a space stood before it.
+std::vector<int32_t> tokens_of(const Prompt& prompt, const BpeTokenizer& tokenizer);
+
 // Start of transcript, language and task; English-only models have neither language nor task.
 std::vector<int32_t> start_sequence(const WhisperInfo& model, Task task, const std::string& language);
 

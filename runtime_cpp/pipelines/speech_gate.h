@@ -29,12 +29,16 @@ inline bool signal_has_speech(const SignalEvidence& evidence) {
   return evidence.change >= kLeastChange;
 }
 
+inline bool signal_is_clear_speech(const SignalEvidence& evidence) {
+  return evidence.change >= kClearChange && evidence.modulation >= kClearModulation;
+}
+
 inline bool model_doubts_speech(double no_speech_prob, double avg_logprob) {
   return no_speech_prob > kDoubtfulNoSpeech && avg_logprob < kDoubtfulLogprob;
 }
 
 inline bool text_is_unfounded(const SignalEvidence& evidence, double avg_logprob) {
-  return avg_logprob < kUnlikelyLogprob && (evidence.change < kClearChange || evidence.modulation < kClearModulation);
+  return avg_logprob < kUnlikelyLogprob && !signal_is_clear_speech(evidence);
 }
 
 }  // namespace anyon

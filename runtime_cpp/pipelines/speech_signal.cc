@@ -12,9 +12,10 @@ namespace {
 // Mel channels of an 80-channel bank that the bands cover; other banks in proportion.
 constexpr double kFirstChannel = 3.0 / 80.0;
 constexpr double kLastChannel = 73.0 / 80.0;
-constexpr int64_t kSmooth = 5;  // frames: what the change of single frames jitters in noise is averaged away
-constexpr int64_t kStep = 10;   // frames between the spectra compared
-constexpr int64_t kSlow = 51;   // frames: slower changes of level are not syllables
+constexpr float kLeastLevel = 90.0f;  // dB below the loudest, where levels end
+constexpr int64_t kSmooth = 5;        // frames: what the change of single frames jitters in noise is averaged away
+constexpr int64_t kStep = 10;         // frames between the spectra compared
+constexpr int64_t kSlow = 51;         // frames: slower changes of level are not syllables
 
 // y[i] = mean of the `width` values around x[i]; beyond the ends the nearest value counts.
 void moving_mean(const float* x, int64_t n, int64_t width, float* y) {
@@ -120,6 +121,15 @@ void SpeechSignal::measure_modulation() {
     std::nth_element(values.begin(), values.begin() + kBands / 2, values.end());
     modulation_[t] = std::sqrt(values[kBands / 2]);
   }
+}
+
+std::span<const float> SpeechSignal::loudness() {
+  loudness_.assign(static_cast<size_t>(heard_), -kLeastLevel);
+  if (level_.size() < kBands * loudness_.size()) return loudness_;  // too short to have been measured
+  for (int band = 0; band < kBands; ++band) {
+    for (int64_t t = 0; t < heard_; ++t) loudness_[t] = std::max(loudness_[t], level_[band * heard_ + t]);
+  }
+  return loudness_;
 }
 
 SignalEvidence SpeechSignal::between(int64_t begin, int64_t end) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "loops/row_math.h"
@@ -28,6 +29,9 @@ class SpeechSignal {
   // mel: (n_mels, frames) as Whisper normalises it, (log10(power) + 4) / 4; the first `heard` frames hold audio.
   void hear(const float* mel, int64_t frames, int64_t heard);
 
+  // The loudest band of each frame heard, in dB below the loudest.
+  std::span<const float> loudness();
+
   // Evidence in the frames [begin, end), clamped to those heard.
   SignalEvidence between(int64_t begin, int64_t end) const;
 
@@ -43,7 +47,8 @@ class SpeechSignal {
   std::vector<float> change_;      // (heard)
   std::vector<float> modulation_;  // (heard)
   std::vector<float> scratch_;
-  std::vector<float> squares_;  // (kBands, heard)
+  std::vector<float> squares_;   // (kBands, heard)
+  std::vector<float> loudness_;  // (heard)
 };
 
 }  // namespace anyon

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "core/function_ref.h"
+#include "pipelines/step_result.h"
+#include "pipelines/transcribe_info.h"
 #include "pipelines/transcribe_options.h"
 #include "pipelines/transcript.h"
 #include "pipelines/whisper_info.h"
@@ -20,28 +22,9 @@ namespace anyon {
 class BpeTokenizer;
 class ThreadPool;
 
-enum class StepResult {
-  kNeedAudio,  // push more, or finish()
-  kSegments,   // one window done; segments() holds what became final, which may be nothing
-  kDone,       // the recording is over
-  kCancelled,  // stopped by cancel() or should_stop; what earlier steps returned stays valid
-};
-
-// What a transcription did and how long its parts took.
-struct TranscribeInfo {
-  int64_t windows = 0;    // windows decoded
-  int64_t fallbacks = 0;  // decodings that a threshold sent back
-  int64_t tokens = 0;     // tokens of the decodings that were kept
-  int64_t steps = 0;      // decoder runs
-  int64_t gated = 0;      // windows that the speech gate refused
-  double mel_seconds = 0.0;
-  double encoder_seconds = 0.0;
-  double decoder_seconds = 0.0;  // decoder runs and the choice of tokens
-  double align_seconds = 0.0;
-};
-
 // Threads: one thread at a time, except cancel(), which any thread may call.
-// Memory: samples from the current window on are kept, nothing else grows with the recording.
+// Memory: samples from the current window on are kept (with batch_size above 1, those of at most twice as many
+// windows), nothing else grows with the recording.
 class Transcriber {
  public:
   // Tokenizer, sessions and pool must outlive the transcriber. The sessions' states are its own meanwhile.
@@ -58,7 +41,8 @@ class Transcriber {
   // No more audio will come.
   void finish();
 
-  // Works on at most one window. `should_stop` is asked before each token and each program run.
+  // Works on at most one window; with batch_size above 1 on as many together, until the first of them is done, and
+  // kNeedAudio until so many are here. `should_stop` is asked before each token and each program run.
   StepResult step(FunctionRef<bool()> should_stop);
   StepResult step();
 

@@ -2,8 +2,8 @@
 #include "pipelines/transcribe_options.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
-#include <sstream>
 
 #include "core/status.h"
 
@@ -17,10 +17,11 @@ void require(bool holds, const char* name, const char* range, const std::string&
   throw Error(Status::kInvalidArgument, std::string(name) + ": " + value + " is out of range: use " + range);
 }
 
+// Streams of another libstdc++ in the same process (PyTorch brings one) would print nothing here.
 std::string text_of(double value) {
-  std::ostringstream out;
-  out << value;
-  return out.str();
+  char text[32];
+  const std::to_chars_result end = std::to_chars(text, text + sizeof(text), value, std::chars_format::general, 6);
+  return {text, end.ptr};
 }
 
 void require_between(double value, double low, double high, const char* name, const char* range) {
@@ -66,6 +67,30 @@ void check_thresholds(const TranscribeOptions& o) {
   require_between(o.language_detection_segments, 1, 60, "language_detection_segments", "1 to 60");
 }
 
+// What needs the window before, or moves the windows after.
+void check_batch(const TranscribeOptions& o) {
+  require_between(o.batch_size, 1, 64, "batch_size", "1 (one window after the other) to 64");
+  if (o.batch_size == 1) return;
+  const char* refused = nullptr;
+  if (o.condition_on_previous_text.value_or(false)) refused = "condition_on_previous_text";
+  if (o.hallucination_silence_threshold) refused = "hallucination_silence_threshold";
+  if (refused == nullptr) return;
+  throw Error(Status::kUnsupportedOption, std::string(refused) +
+                                              ": windows that are decoded together do not know each " +
+                                              "other's text: leave it out, or use batch_size=1");
+}
+
+void check_draft(const TranscribeOptions& o) {
+  if (!o.draft) return;
+  const char* refused = nullptr;
+  if (o.beam_size != 1) refused = "beam_size: use 1";
+  if (o.temperatures[0] > 0) refused = "temperatures: use 0 as the first";
+  if (o.batch_size != 1) refused = "batch_size: use 1";
+  if (refused == nullptr) return;
+  throw Error(Status::kUnsupportedOption,
+              std::string(refused) + " with draft, which is checked token by token against greedy decoding");
+}
+
 void check_clips(const std::vector<double>& clips) {
   double last = 0.0;
   for (const double time : clips) {
@@ -107,9 +132,12 @@ void check_model(const TranscribeOptions& o, const WhisperInfo& model) {
 void TranscribeOptions::validate(const WhisperInfo& model) const {
   check_search(*this, model);
   check_thresholds(*this);
+  check_batch(*this);
+  check_draft(*this);
   check_clips(clip_timestamps);
   check_tokens(suppress_tokens, -1, "suppress_tokens", model);
-  for (const auto& [prompt, name] : {std::pair{&initial_prompt, "initial_prompt"}, std::pair{&prefix, "prefix"}}) {
+  for (const auto& [prompt, name] :
+       {std::pair{&initial_prompt, "initial_prompt"}, std::pair{&prefix, "prefix"}, std::pair{&draft, "draft"}}) {
     if (!*prompt) continue;
     if (const auto* ids = std::get_if<std::vector<int32_t>>(&**prompt)) check_tokens(*ids, 0, name, model);
   }

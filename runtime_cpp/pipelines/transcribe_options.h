@@ -40,13 +40,22 @@ struct TranscribeOptions {
   std::optional<float> no_speech_threshold = 0.6f;          // 0..1
   bool speech_gate = true;  // refuse text where neither model nor signal speak for speech (pipelines/speech_gate.h)
 
+  // How many windows are decoded together, cut at pauses; 1: one after the other, each beginning where the text of the
+  // one before ends. 1..64.
+  int batch_size = 1;
+
   // What the decoder is told before it starts.
-  bool condition_on_previous_text = true;
-  float prompt_reset_on_temperature = 0.5f;  // forget the text so far after a window that needed more than this
+  std::optional<bool> condition_on_previous_text;  // empty: with batch_size 1; windows of a batch have no previous text
+  float prompt_reset_on_temperature = 0.5f;        // forget the text so far after a window that needed more than this
   std::optional<Prompt> initial_prompt;
   bool carry_initial_prompt = false;  // give the initial prompt to every window, not only to the first
   std::string hotwords;               // given to every window; not used in a window that has a prefix
   std::optional<Prompt> prefix;       // how the text of the first window begins
+
+  // What the text probably is, such as an earlier transcript of the same sound: where it is right, several tokens are
+  // written at once. The text is that of greedy decoding without a draft. Needs beam_size 1, a first temperature of 0
+  // and batch_size 1.
+  std::optional<Prompt> draft;
 
   // What may be written.
   bool suppress_blank = true;

@@ -30,10 +30,11 @@ Program fused(Program program) {
 
 NativeSession::NativeSession(std::shared_ptr<const Bundle> bundle, const std::string& program,
                              std::shared_ptr<ThreadPool> pool, Isa isa)
-    : program_(fused(parse_program(std::move(bundle), program))), pool_(std::move(pool)), isa_(isa), states_(program_) {
+    : program_(fused(parse_program(std::move(bundle), program))), pool_(std::move(pool)), isa_(isa) {
   if (!pool_) throw Error(Status::kInvalidArgument, program_.where + ": a session needs a thread pool");
   const std::vector<Isa> supported = supported_isas();
   if (std::find(supported.begin(), supported.end(), isa) == supported.end()) parse_isa(name(isa));  // throws
+  set_slots(1);
   try_plan();
   plans_.reserve(kMaxPlans);
 }
@@ -63,14 +64,20 @@ void NativeSession::run(std::span<const TensorView> inputs, std::span<TensorView
                                                 " outputs, the program has " + std::to_string(program_.outputs.size()));
     }
     CachedPlan& cached = plan_for(inputs);
-    const Plan& plan = cached.plan;
-    states_.prepare(plan.batch, plan.positions);
+    Plan& plan = cached.plan;
+    prepare_slots(plan, inputs);
     grow_arena(plan.arena_bytes);
-    const bool make_held = refresh_held(plan, inputs);
+    Slot& first = *selected_.front();
+    const bool fresh = !first.has(program_, inputs);
+    if (fresh) {
+      first.shapes.clear();
+      give_held_room(plan);
+      if (slots_.size() > 1) first.copy_inputs(program_, inputs);
+    }
     point_values(cached, inputs);
-    if (make_held) {
+    if (fresh) {
       run_steps(plan, plan.held_steps);
-      keep_held_shapes(inputs);
+      first.remember_shapes(program_, inputs);
     }
     run_steps(plan, plan.steps);
     give_outputs(plan, outputs);
@@ -155,27 +162,39 @@ void NativeSession::grow_arena(int64_t bytes) {
   arena_ = Arena(bytes + bytes / 8);
 }
 
-// Whether the values made from held inputs are missing; then there is room for them afterwards.
-bool NativeSession::refresh_held(const Plan& plan, std::span<const TensorView> inputs) {
-  if (plan.held_steps.empty()) return false;
-  size_t known = 0;
-  bool same = !held_shapes_.empty();
-  for (size_t i = 0; i < inputs.size() && same; ++i) {
-    if (program_.inputs[i].held) same = held_shapes_[known++] == inputs[i].shape;
-  }
-  if (same) return false;
-  held_shapes_.clear();
-  if (plan.held_bytes > held_.size()) {
-    held_ = Arena();
-    held_ = Arena(plan.held_bytes);
-    ++arena_generation_;
-  }
-  return true;
+// Room for what is made of held inputs, in the slot that runs alone.
+void NativeSession::give_held_room(const Plan& plan) {
+  Arena& held = selected_.front()->held;
+  if (plan.held_bytes <= held.size()) return;
+  held = Arena();
+  held = Arena(plan.held_bytes);
 }
 
-void NativeSession::keep_held_shapes(std::span<const TensorView> inputs) {
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    if (program_.inputs[i].held) held_shapes_.push_back(inputs[i].shape);
+Slot& NativeSession::only_slot(const char* what) const {
+  if (selected_.size() != 1) {
+    throw Error(Status::kInvalidArgument, program_.where + ": " + what + ": " + std::to_string(selected_.size()) +
+                                              " slots are selected; select one");
+  }
+  return *selected_.front();
+}
+
+void NativeSession::prepare_slots(const Plan& plan, std::span<const TensorView> inputs) {
+  if (selected_.size() == 1) {
+    selected_.front()->states.prepare(plan.batch, plan.positions);
+    return;
+  }
+  int64_t rows = 0;
+  for (Slot* slot : selected_) {
+    if (!slot->has(program_, inputs) || slot->states.batch() == 0) {
+      throw Error(Status::kInvalidArgument,
+                  program_.where + ": run: a slot has no inputs of these shapes; its first run must be its own");
+    }
+    rows += slot->states.batch();
+    slot->states.prepare(slot->states.batch(), plan.positions);
+  }
+  if (rows != plan.batch) {
+    throw Error(Status::kInvalidArgument, program_.where + ": run: the batch is " + std::to_string(plan.batch) +
+                                              ", but the selected slots hold " + std::to_string(rows) + " rows");
   }
 }
 
@@ -185,9 +204,6 @@ void NativeSession::point_values(CachedPlan& cached, std::span<const TensorView>
     for (const ArenaPlace& place : cached.plan.places) {
       values[static_cast<size_t>(place.value)].data = arena_.at(place.offset);
     }
-    for (const ArenaPlace& place : cached.plan.held_places) {
-      values[static_cast<size_t>(place.value)].data = held_.at(place.offset);
-    }
     cached.arena_generation = arena_generation_;
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -195,29 +211,28 @@ void NativeSession::point_values(CachedPlan& cached, std::span<const TensorView>
   }
   for (size_t i = 0; i < program_.states.size(); ++i) {
     const ProgramState& state = program_.states[i];
-    if (state.kind == StateKind::kReplace) values[static_cast<size_t>(state.value)].data = states_.value(i);
+    if (state.kind == StateKind::kReplace) {
+      values[static_cast<size_t>(state.value)].data = selected_.front()->states.value(i);
+    }
   }
+  selected_.front()->point(program_, cached.plan, values);
   for (const MovingView& view : cached.plan.views) {
     values[static_cast<size_t>(view.value)].data = values[static_cast<size_t>(view.root)].data;
   }
 }
 
-void NativeSession::run_steps(const Plan& plan, std::span<const PlanStep> steps) {
+void NativeSession::run_steps(Plan& plan, std::span<const PlanStep> steps) {
   profiling_ ? run_steps<true>(plan, steps) : run_steps<false>(plan, steps);
 }
 
 template <bool kProfile>
-void NativeSession::run_steps(const Plan& plan, std::span<const PlanStep> steps) {
-  RunContext context(plan.values, states_.append_states(), isa_, *pool_);
+void NativeSession::run_steps(Plan& plan, std::span<const PlanStep> steps) {
   int64_t begin = kProfile ? now_ns() : 0;
   for (const PlanStep& step : steps) {
-    context.select(step.op->inputs, step.op->outputs, arena_.at(step.workspace));
-    try {
-      step.op->op->run(context);
-    } catch (const Error& error) {
-      throw Error(error.status(), program_.where + ": op " + std::to_string(step.op->index) + " (" +
-                                      step.op->row->name + (step.op->name.empty() ? "" : " '" + step.op->name + "'") +
-                                      "): " + error.what());
+    if (selected_.size() > 1 && step.op->by_slot) {
+      run_by_slot(plan, step);
+    } else {
+      run_step(plan, step, *selected_.front());
     }
     if (kProfile) {
       const int64_t end = now_ns();
@@ -225,6 +240,67 @@ void NativeSession::run_steps(const Plan& plan, std::span<const PlanStep> steps)
       begin = end;
     }
   }
+}
+
+void NativeSession::run_step(const Plan& plan, const PlanStep& step, const Slot& slot) {
+  RunContext context(plan.values, slot.states.append_states(), isa_, *pool_);
+  context.select(step.op->inputs, step.op->outputs, arena_.at(step.workspace));
+  try {
+    step.op->op->run(context);
+  } catch (const Error& error) {
+    throw Error(error.status(), program_.where + ": op " + std::to_string(step.op->index) + " (" + step.op->row->name +
+                                    (step.op->name.empty() ? "" : " '" + step.op->name + "'") + "): " + error.what());
+  }
+}
+
+// Once for each slot, on the rows that are its own. Other ops run on all rows together, which is what slots are for.
+void NativeSession::run_by_slot(Plan& plan, const PlanStep& step) {
+  const auto each_value = [&](auto&& visit) {
+    for (const int value : step.op->inputs) visit(value);
+    for (const int value : step.op->outputs) visit(value);
+  };
+  const auto is_cut = [&](int value) {
+    if (value < 0) return false;
+    const Value& known = program_.values[static_cast<size_t>(value)];
+    return !known.of_slot && known.kind != ValueKind::kWeight;
+  };
+  whole_.clear();
+  each_value([&](int value) { whole_.push_back(value < 0 ? TensorView{} : plan.values[static_cast<size_t>(value)]); });
+  for (size_t i = 0; i < whole_.size(); ++i) {
+    const int value = i < step.op->inputs.size() ? step.op->inputs[i] : step.op->outputs[i - step.op->inputs.size()];
+    if (is_cut(value) && (whole_[i].shape.rank() == 0 || whole_[i].shape[0] != plan.batch)) {
+      throw Error(Status::kBadProgram, program_.where + ": op " + std::to_string(step.op->index) + " (" +
+                                           step.op->row->name + "): slots cannot share it: an input has other rows");
+    }
+  }
+  const auto give_back_rows = [&] {
+    size_t next = 0;
+    each_value([&](int value) {
+      if (value >= 0) plan.values[static_cast<size_t>(value)] = whole_[next];
+      ++next;
+    });
+  };
+  int64_t row = 0;
+  for (const Slot* slot : selected_) {
+    const int64_t rows = slot->states.batch();
+    slot->point(program_, plan, plan.values);
+    size_t next = 0;
+    each_value([&](int value) {
+      const TensorView& all = whole_[next++];
+      if (!is_cut(value)) return;
+      TensorView& part = plan.values[static_cast<size_t>(value)];
+      part.shape[0] = rows;
+      part.data = static_cast<std::byte*>(all.data) + row * (all.bytes() / plan.batch);
+    });
+    try {
+      run_step(plan, step, *slot);
+    } catch (...) {
+      give_back_rows();  // the plan outlives the error
+      throw;
+    }
+    row += rows;
+  }
+  give_back_rows();
 }
 
 void NativeSession::give_outputs(const Plan& plan, std::span<TensorView> outputs) const {
@@ -242,26 +318,53 @@ void NativeSession::update_states(const Plan& plan) {
   for (size_t i = 0; i < program_.states.size(); ++i) {
     const ProgramState& state = program_.states[i];
     if (state.kind == StateKind::kReplace) {
-      copy_bytes(states_.next_value(i), plan.values[static_cast<size_t>(state.update)]);
+      copy_bytes(selected_.front()->states.next_value(i), plan.values[static_cast<size_t>(state.update)]);
     }
   }
-  states_.commit(plan.positions);
+  for (Slot* slot : selected_) slot->states.commit(plan.positions);
 }
 
 void NativeSession::reset_states() {
-  held_shapes_.clear();
-  states_.reset();
+  for (Slot* slot : selected_) slot->forget();
   poisoned_ = false;
 }
 
 void NativeSession::reorder_states(std::span<const int64_t> rows) {
   check_not_poisoned("reorder_states");
-  states_.reorder(rows);
+  only_slot("reorder_states").states.reorder(rows);
 }
 
 void NativeSession::truncate_states(int64_t length) {
   check_not_poisoned("truncate_states");
-  states_.truncate(length);
+  for (Slot* slot : selected_) slot->states.truncate(length);
+}
+
+void NativeSession::set_slots(int64_t count) {
+  if (count < 1 || count > max_slots()) {
+    throw Error(Status::kUnsupportedOption, program_.where + ": set_slots(" + std::to_string(count) +
+                                                "): this program has at most " + std::to_string(max_slots()));
+  }
+  slots_.resize(static_cast<size_t>(count));
+  for (std::unique_ptr<Slot>& slot : slots_) {
+    if (slot == nullptr) slot = std::make_unique<Slot>(program_);
+    slot->forget();
+  }
+  if (count == 1) slots_[0]->memory = Arena();
+  selected_.assign(1, slots_[0].get());
+}
+
+void NativeSession::select_slots(std::span<const int64_t> slots) {
+  if (slots.empty()) throw Error(Status::kInvalidArgument, program_.where + ": select_slots: no slot");
+  selected_.clear();
+  for (const int64_t slot : slots) {
+    Slot* const chosen = slot < 0 || slot >= static_cast<int64_t>(slots_.size()) ? nullptr : slots_[slot].get();
+    if (chosen == nullptr || std::find(selected_.begin(), selected_.end(), chosen) != selected_.end()) {
+      selected_.assign(1, slots_[0].get());
+      throw Error(Status::kInvalidArgument, program_.where + ": select_slots: slot " + std::to_string(slot) +
+                                                " is named twice or not one of " + std::to_string(slots_.size()));
+    }
+    selected_.push_back(chosen);
+  }
 }
 
 Placement NativeSession::placement() const {
@@ -271,8 +374,11 @@ Placement NativeSession::placement() const {
   placement.device = "cpu";
   placement.isa = name(isa_);
   placement.ops = static_cast<int64_t>(program_.ops.size());
-  placement.arena_bytes = arena_.size() + held_.size();
-  placement.state_bytes = states_.bytes();
+  placement.arena_bytes = arena_.size();
+  for (const std::unique_ptr<Slot>& slot : slots_) {
+    placement.arena_bytes += slot->held.size() + slot->memory.size();
+    placement.state_bytes += slot->states.bytes();
+  }
   placement.reason = isa_ == best_isa() ? "every op has a kernel; the fastest instruction set here"
                                         : "every op has a kernel; the instruction set was asked for";
   std::array<int64_t, 256> bytes{};

@@ -15,7 +15,7 @@
 #include "program/placement.h"
 #include "program/plan.h"
 #include "program/session.h"
-#include "program/state_store.h"
+#include "program/slot.h"
 
 namespace anyon {
 
@@ -39,7 +39,10 @@ class NativeSession final : public Session {
   void reset_states() override;
   void reorder_states(std::span<const int64_t> rows) override;
   void truncate_states(int64_t length) override;
-  int64_t state_length() const override { return states_.length(); }
+  int64_t state_length() const override { return only_slot("state_length").states.length(); }
+  int64_t max_slots() const override { return program_.has_slots ? kMaxSlots : 1; }
+  void set_slots(int64_t count) override;
+  void select_slots(std::span<const int64_t> slots) override;
 
   Placement placement() const;
   const Program& program() const { return program_; }
@@ -50,7 +53,8 @@ class NativeSession final : public Session {
   void clear_events() { events_.clear(); }
 
  private:
-  static constexpr size_t kMaxPlans = 16;
+  static constexpr size_t kMaxPlans = 32;  // several slots finish one after the other: a batch of each size
+  static constexpr int64_t kMaxSlots = 64;
 
   struct CachedPlan {
     Plan plan;
@@ -64,27 +68,30 @@ class NativeSession final : public Session {
   void try_plan() const;
   void grow_arena(int64_t bytes);
   void point_values(CachedPlan& cached, std::span<const TensorView> inputs);
-  bool refresh_held(const Plan& plan, std::span<const TensorView> inputs);
-  void keep_held_shapes(std::span<const TensorView> inputs);
-  void run_steps(const Plan& plan, std::span<const PlanStep> steps);
+  Slot& only_slot(const char* what) const;
+  void prepare_slots(const Plan& plan, std::span<const TensorView> inputs);
+  void give_held_room(const Plan& plan);
+  void run_steps(Plan& plan, std::span<const PlanStep> steps);
   template <bool kProfile>
-  void run_steps(const Plan& plan, std::span<const PlanStep> steps);
+  void run_steps(Plan& plan, std::span<const PlanStep> steps);
+  void run_step(const Plan& plan, const PlanStep& step, const Slot& slot);
+  void run_by_slot(Plan& plan, const PlanStep& step);
   void update_states(const Plan& plan);
   void give_outputs(const Plan& plan, std::span<TensorView> outputs) const;
 
   Program program_;
   const std::shared_ptr<ThreadPool> pool_;
   const Isa isa_;
-  StateStore states_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  std::vector<Slot*> selected_;
   std::vector<std::unique_ptr<CachedPlan>> plans_;
   CachedPlan* current_ = nullptr;
   uint64_t clock_ = 0;
-  Arena held_;                      // values made from held inputs
-  std::vector<Shape> held_shapes_;  // of the held inputs they were made from; empty when they are missing
   Arena arena_;
   int64_t arena_generation_ = 0;
   bool poisoned_ = false;
   bool profiling_ = false;
+  std::vector<TensorView> whole_;  // while slots take turns: the op's values with all rows
   std::vector<OpEvent> events_;
 };
 

@@ -196,6 +196,87 @@ TEST_F(NativeSessionTest, TakesAnotherBatchAfterAReset) {
   }
 }
 
+// One run serves signals of their own length: each slot keeps its states and its cross-attention inputs.
+class SlotsTest : public NativeSessionTest {
+ protected:
+  static constexpr int64_t kVocab = TinyDecoder::kVocab;
+
+  SlotsTest() { shared_.session().set_slots(3); }
+
+  // Tokens for one slot alone, with the audio of `owner`, whose memory holds something else afterwards.
+  void alone(int64_t slot, Decoder& owner, const std::vector<int64_t>& tokens, int64_t batch = 1) {
+    const auto last = static_cast<int64_t>(tokens.size()) / batch - 1;
+    owner.run(tokens, batch, {last});
+    shared_.session().select_slots({&slot, 1});
+    std::vector<std::vector<float>> copies = owner.cross();
+    std::vector<TensorView> inputs = owner.inputs();
+    for (size_t i = 0; i < copies.size(); ++i) inputs[inputs.size() - copies.size() + i].data = copies[i].data();
+    shared_.session().run(inputs, shared_.outputs());
+  }
+
+  // One token for every row of these slots; `past` holds the positions of each row so far.
+  std::span<const float> together(const std::vector<int64_t>& slots, std::vector<int64_t> tokens,
+                                  std::vector<int64_t> past) {
+    shared_.session().select_slots(slots);
+    const auto rows = static_cast<int64_t>(tokens.size());
+    int64_t select[1] = {0};
+    std::vector<float> nothing(static_cast<size_t>(TinyDecoder::kHeads * kFrames * TinyDecoder::kHeadDim), 1e9f);
+    std::vector<TensorView> inputs = {
+        {DType::kI64, {rows, 1}, tokens.data()}, {DType::kI64, {rows, 1}, past.data()}, {DType::kI64, {1}, select}};
+    for (int64_t i = 0; i < 2 * TinyDecoder::kLayers; ++i) {
+      inputs.push_back({DType::kF32, {1, TinyDecoder::kHeads, kFrames, TinyDecoder::kHeadDim}, nothing.data()});
+    }
+    shared_.session().run(inputs, shared_.outputs());
+    return {shared_.outputs()[0].as<const float>(), static_cast<size_t>(rows * kVocab)};
+  }
+
+  Decoder shared_{bundle_, model_, 2};
+  Decoder first_{bundle_, model_}, second_{bundle_, model_};
+};
+
+TEST_F(SlotsTest, RowsHaveTheirOwnLengthAndTheirOwnAudio) {
+  alone(0, first_, {3, 1, 36, 7});
+  alone(2, second_, {5});
+  const std::span<const float> logits = together({0, 2}, {9, 11}, {4, 1});
+  expect_logits(logits.first(kVocab), expected(first_, {3, 1, 36, 7, 9}), "the longer");
+  expect_logits(logits.subspan(kVocab), expected(second_, {5, 11}), "the shorter");
+  const std::span<const float> turned = together({2, 0}, {2, 4}, {2, 5});
+  expect_logits(turned.first(kVocab), expected(second_, {5, 11, 2}), "the shorter first");
+  expect_logits(turned.subspan(kVocab), expected(first_, {3, 1, 36, 7, 9, 4}), "the longer last");
+}
+
+TEST_F(SlotsTest, ASlotTakesAnotherSignalWhileOthersGoOn) {
+  alone(0, first_, {3, 1});
+  alone(1, second_, {5, 6, 8});
+  together({0, 1}, {9, 11}, {2, 3});
+  shared_.session().select_slots(std::vector<int64_t>{0});
+  shared_.session().reset_states();
+  Decoder third(bundle_, model_);
+  alone(0, third, {30, 31});
+  const std::span<const float> logits = together({0, 1}, {1, 2}, {2, 4});
+  expect_logits(logits.first(kVocab), expected(third, {30, 31, 1}), "the new one");
+  expect_logits(logits.subspan(kVocab), expected(second_, {5, 6, 8, 11, 2}), "the one that went on");
+}
+
+TEST_F(SlotsTest, BeamsOfASlotStayInIt) {
+  alone(0, first_, {3, 1});
+  alone(1, second_, {5});
+  shared_.session().reorder_states(std::vector<int64_t>{0, 0});
+  const std::span<const float> logits = together({0, 1}, {9, 11, 12}, {2, 1, 1});
+  expect_logits(logits.first(kVocab), expected(first_, {3, 1, 9}), "alone");
+  expect_logits(logits.subspan(kVocab, kVocab), expected(second_, {5, 11}), "first beam");
+  expect_logits(logits.subspan(2 * kVocab), expected(second_, {5, 12}), "second beam");
+}
+
+TEST_F(SlotsTest, RefusesWhatNoSlotHas) {
+  alone(0, first_, {3, 1});
+  error_of(Status::kInvalidArgument, [&] { together({0, 1}, {1, 2}, {2, 0}); });
+  shared_.session().reset_states();
+  error_of(Status::kInvalidArgument, [&] { shared_.session().select_slots(std::vector<int64_t>{0, 3}); });
+  error_of(Status::kInvalidArgument, [&] { shared_.session().select_slots(std::vector<int64_t>{1, 1}); });
+  error_of(Status::kUnsupportedOption, [&] { shared_.session().set_slots(65); });
+}
+
 TEST_F(NativeSessionTest, RefusesInputsThatDoNotFitAndSaysWhich) {
   const auto refused = [&](Status status, auto&& change, const std::string& words) {
     Decoder decoder(bundle_, model_);

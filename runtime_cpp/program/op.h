@@ -109,6 +109,8 @@ class Op {
   // Whether output 0 may be computed in the memory of this input (same bytes, not needed afterwards, not shared with
   // another input).
   virtual bool may_reuse(int /*input*/) const { return false; }
+  // Whether run() reads the data of an input, not its shape alone. `inputs` are the op's, -1 for one left out.
+  virtual bool reads(int /*input*/, std::span<const int> /*inputs*/) const { return true; }
   // Whether output 0 is input 0 under another shape; such an op has an empty run().
   virtual bool is_view() const { return false; }
 };

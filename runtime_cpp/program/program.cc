@@ -105,6 +105,7 @@ class Parser {
     port.held = json.has("held") && json.at("held").boolean();
     port.value = define(name, ValueKind::kInput, json);
     program_.values.back().held = port.held;
+    program_.values.back().of_slot = port.held || port.broadcast;
     program_.input_infos.push_back(info_of(name, port.dtype, port.dims));
     program_.inputs.push_back(std::move(port));
   }
@@ -128,6 +129,7 @@ class Parser {
       }
     } else if (kind == "replace") {
       state.kind = StateKind::kReplace;
+      program_.has_slots = false;  // ops read it as a whole, with the batch of the run
       state.value = define(state.name, ValueKind::kState, json);
       updates_.emplace_back(program_.states.size(), json.at("update"));
     } else {
@@ -183,6 +185,7 @@ class Parser {
     AttrReader attrs(json.at("attrs"), where, program_.states);
     op.op = row->make(attrs);
     attrs.finish();
+    mark_slots(op, !attrs.written_states().empty());
     program_.ops.push_back(std::move(op));
     return attrs.written_states();
   }
@@ -205,10 +208,26 @@ class Parser {
       op.outputs.push_back(define(item.text(), ValueKind::kComputed, item));
     }
     op.held = depends_on_held_inputs_alone(op);
-    for (const int output : op.outputs) program_.values[static_cast<size_t>(output)].held = op.held;
+    for (const int output : op.outputs) {
+      program_.values[static_cast<size_t>(output)].held = program_.values[static_cast<size_t>(output)].of_slot =
+          op.held;
+    }
     if (static_cast<int>(op.outputs.size()) != op.row->outputs) {
       json.fail("has " + std::to_string(op.outputs.size()) + " outputs, needs " + std::to_string(op.row->outputs));
     }
+  }
+
+  // What is computed again in every run from a slot's inputs alone would have to be kept by slot; no model needs it.
+  void mark_slots(ProgramOp& op, bool writes_states) {
+    bool reads_slot = false, reads_rows = false;
+    for (const int input : op.inputs) {
+      if (input < 0) continue;
+      const Value& value = program_.values[static_cast<size_t>(input)];
+      reads_slot = reads_slot || value.of_slot;
+      reads_rows = reads_rows || (!value.of_slot && value.kind != ValueKind::kWeight);
+    }
+    op.by_slot = !op.held && (reads_slot || writes_states);
+    if (reads_slot && !reads_rows && !op.held) program_.has_slots = false;
   }
 
   // Weights may be read as well; an op that reads nothing but weights is no such op.

@@ -30,8 +30,9 @@ enum class ValueKind : uint8_t { kInput, kWeight, kState, kComputed };
 struct Value {
   std::string name;
   ValueKind kind = ValueKind::kComputed;
-  bool held = false;  // a held input, or made from held inputs and weights alone
-  TensorView weight;  // kWeight: where it lies in the bundle
+  bool held = false;     // a held input, or made from held inputs and weights alone
+  TensorView weight;     // kWeight: where it lies in the bundle
+  bool of_slot = false;  // held, or a broadcast input: belongs to a slot of the session, not to a row of the batch
 };
 
 struct ProgramPort {  // an input or output
@@ -66,6 +67,7 @@ struct ProgramOp {
   std::vector<int> inputs;   // value indices, -1 for one left out; as long as row->max_inputs where that is fixed
   std::vector<int> outputs;  // value indices
   bool held = false;         // depends on held inputs and weights only: run once after a reset
+  bool by_slot = false;      // reads a slot's inputs or writes its states: several slots in one run take turns
 };
 
 struct Program {
@@ -77,6 +79,7 @@ struct Program {
   std::vector<ProgramPort> inputs, outputs;
   std::vector<ProgramState> states;
   std::vector<ProgramOp> ops;
+  bool has_slots = true;  // whether several slots can share a run
   // As sessions publish them.
   std::vector<ValueInfo> input_infos, output_infos;
 };

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/status.h"
 #include "core/tensor.h"
 
 namespace anyon {
@@ -42,6 +43,28 @@ class Session {
   virtual void truncate_states(int64_t length) = 0;
   // Positions held by the growing states.
   virtual int64_t state_length() const = 0;
+
+  // Slots: separate sets of states and held or broadcast inputs, so that one run serves several signals, each with a
+  // length of its own, and reads the weights once. Slot 0 is all there is until set_slots().
+  // Everything above is about the selected slots; reorder_states and state_length need exactly one.
+  // - The first run of a slot after a reset is a run of that slot alone. The session keeps what it needs of the held
+  //   and broadcast inputs (batch 1) then; later runs look at their shapes alone.
+  // - A run of several slots has the rows of the first selected slot, then those of the second, and so on.
+
+  // How many slots the engine can keep; 1: it has no slots.
+  virtual int64_t max_slots() const { return 1; }
+  // Keeps `count` slots, all of them empty, and selects slot 0. Slots above are forgotten with their memory.
+  virtual void set_slots(int64_t count);
+  virtual void select_slots(std::span<const int64_t> slots);
 };
+
+// Defaults of an engine without slots.
+inline void Session::set_slots(int64_t count) {
+  if (count != 1) throw Error(Status::kUnsupportedOption, "session: this backend decodes one signal at a time");
+}
+
+inline void Session::select_slots(std::span<const int64_t> slots) {
+  if (slots.size() != 1 || slots[0] != 0) set_slots(0);
+}
 
 }  // namespace anyon

@@ -19,6 +19,8 @@ class StateStore {
   explicit StateStore(const Program& program);
 
   int64_t length() const { return length_; }
+  // Rows kept; 0 before the first run after a reset.
+  int64_t batch() const { return batch_; }
   int64_t bytes() const;
   bool empty() const { return program_.states.empty(); }
 

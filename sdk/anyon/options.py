@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 from anyon.errors import OptionError
 from anyon.languages import language_code
+
+if TYPE_CHECKING:
+    from anyon.results import Transcript
 
 
 class TranscribeOptions(TypedDict, total=False):
@@ -34,12 +37,14 @@ class TranscribeOptions(TypedDict, total=False):
     logprob_threshold: float | None
     no_speech_threshold: float | None
     speech_gate: bool
-    condition_on_previous_text: bool
+    batch_size: int | None
+    condition_on_previous_text: bool | None
     prompt_reset_on_temperature: float
     initial_prompt: str | Sequence[int] | None
     carry_initial_prompt: bool
     hotwords: str | None
     prefix: str | Sequence[int] | None
+    draft: str | Sequence[int] | Transcript | None
     suppress_blank: bool
     suppress_tokens: str | Sequence[int] | None
     without_timestamps: bool
@@ -60,7 +65,6 @@ class TranscribeOptions(TypedDict, total=False):
     vad_parameters: None
     multilingual: bool
     chunk_length: int | None
-    batch_size: int | None
     fp16: bool
     verbose: bool | None
     log_progress: bool
@@ -97,6 +101,12 @@ def _prompt(name: str, value: Any) -> str | list[int]:
     if isinstance(value, str):
         return value
     return _wholes(name, value)
+
+
+def _draft(name: str, value: Any) -> str | list[int]:
+    """A transcript stands for its tokens, times included."""
+    segments = getattr(value, "segments", None)
+    return _prompt(name, value if segments is None else [token for segment in segments for token in segment.tokens])
 
 
 def _wholes(name: str, value: Any) -> list[int]:
@@ -172,12 +182,14 @@ _OPTIONS: dict[str, _Option] = {
     "logprob_threshold": _Option(_number, native="log_prob_threshold", off=True),
     "no_speech_threshold": _Option(_number, off=True),
     "speech_gate": _Option(_flag),
+    "batch_size": _Option(_whole),
     "condition_on_previous_text": _Option(_flag),
     "prompt_reset_on_temperature": _Option(_number),
     "initial_prompt": _Option(_prompt),
     "carry_initial_prompt": _Option(_flag),
     "hotwords": _Option(_text),
     "prefix": _Option(_prompt),
+    "draft": _Option(_draft),
     "suppress_blank": _Option(_flag),
     "suppress_tokens": _Option(_tokens, none=[]),
     "without_timestamps": _Option(_flag),
@@ -210,7 +222,6 @@ _REFUSED: dict[str, _Refused] = {
     "vad_parameters": _Refused((None,), "there is no voice activity filter (silence is refused by speech_gate)"),
     "multilingual": _Refused((False, None), "the language is detected once (transcribe the parts one by one)"),
     "chunk_length": _Refused((None, 30), "Whisper hears windows of 30 seconds"),
-    "batch_size": _Refused((None, 1), "windows are decoded one after the other"),
     "fp16": _Refused((False, None), "precision is the bundle's (see anyon.load's recipe)"),
     "verbose": _Refused((False, None), "the library does not print (use transcribe_iter, or the anyon command)"),
     "log_progress": _Refused((False, None), "the library does not print (pass progress=, a function)"),

@@ -85,7 +85,8 @@ inline WhisperInfo letter_model(bool multilingual = false) {
   return WhisperInfo::from_manifest(letter_manifest(multilingual));
 }
 
-// Encoder: the key of frame f is f in every element, so that queries can point at frames.
+// Encoder: the key of frame f is f in every element, so that queries can point at frames. The number of the run (from
+// 1) stands beside it, where no query looks.
 class ScriptedEncoder final : public Session {
  public:
   const std::vector<ValueInfo>& inputs() const override { return inputs_; }
@@ -98,7 +99,7 @@ class ScriptedEncoder final : public Session {
     keys_.resize(kFrames * kHeadDim);
     for (int64_t f = 0; f < kFrames; ++f) {
       const float x = static_cast<float>(f);
-      const float key[kHeadDim] = {x, -x * x, 1.0f, 0.0f};
+      const float key[kHeadDim] = {x, -x * x, 1.0f, static_cast<float>(runs)};
       std::copy_n(key, kHeadDim, keys_.data() + f * kHeadDim);
     }
     for (TensorView& output : outputs) output = {DType::kF32, {1, 1, kFrames, kHeadDim}, keys_.data()};
@@ -131,51 +132,82 @@ class ScriptedDecoder final : public Session {
     const int64_t batch = inputs[0].shape[0];
     const int64_t time = inputs[0].shape[1];
     const int64_t rows = inputs[2].shape[0];
-    if (histories_.empty()) histories_.resize(batch);
-    if (static_cast<int64_t>(histories_.size()) != batch) throw Error(Status::kBackendFailed, "script: wrong batch");
+    std::vector<std::pair<Slot*, size_t>> places;  // of the rows
+    for (const int64_t selected : selected_) {
+      Slot& slot = slots_.at(selected);
+      if (slot.histories.empty()) {
+        if (selected_.size() > 1) throw Error(Status::kBackendFailed, "script: a slot's first run is its own");
+        slot.histories.resize(batch);
+        slot.heard = static_cast<int>(inputs[3].as<const float>()[kHeadDim - 1]);
+      }
+      for (size_t row = 0; row < slot.histories.size(); ++row) places.emplace_back(&slot, row);
+    }
+    if (static_cast<int64_t>(places.size()) != batch) throw Error(Status::kBackendFailed, "script: wrong batch");
     logits_.assign(batch * rows * kVocab, 0.0f);
     queries_.assign(batch * time * kHeadDim, 0.0f);
     for (int64_t b = 0; b < batch; ++b) {
+      std::vector<int32_t>& history = places[b].first->histories[places[b].second];
+      hearing = places[b].first->heard;
       for (int64_t t = 0; t < time; ++t) {
-        if (inputs[1].as<const int64_t>()[b * time + t] != static_cast<int64_t>(histories_[b].size())) {
+        if (inputs[1].as<const int64_t>()[b * time + t] != static_cast<int64_t>(history.size())) {
           throw Error(Status::kBackendFailed, "script: wrong position");
         }
-        histories_[b].push_back(static_cast<int32_t>(inputs[0].as<const int64_t>()[b * time + t]));
+        history.push_back(static_cast<int32_t>(inputs[0].as<const int64_t>()[b * time + t]));
         const float sharp = 10.0f;
-        const float query[kHeadDim] = {static_cast<float>(2.0 * look(histories_[b])) * sharp, sharp, 0.0f, 0.0f};
+        const float query[kHeadDim] = {static_cast<float>(2.0 * look(history)) * sharp, sharp, 0.0f, 0.0f};
         std::copy_n(query, kHeadDim, queries_.data() + (b * time + t) * kHeadDim);
-        answer(b, t, inputs[2]);
+        answer(history, b, t, inputs[2]);
       }
     }
     outputs[0] = {DType::kF32, {batch, rows, kVocab}, logits_.data()};
     outputs[1] = {DType::kF32, {batch, time, kHeadDim}, queries_.data()};
     largest_batch = std::max(largest_batch, batch);
+    ++runs;
   }
-  void reset_states() override { histories_.clear(); }
+  void reset_states() override {
+    for (const int64_t slot : selected_) slots_.at(slot).histories.clear();
+  }
   void reorder_states(std::span<const int64_t> rows) override {
     std::vector<std::vector<int32_t>> next;
-    for (const int64_t row : rows) next.push_back(histories_.at(row));
-    histories_ = std::move(next);
+    for (const int64_t row : rows) next.push_back(only().at(row));
+    only() = std::move(next);
   }
   void truncate_states(int64_t length) override {
-    for (auto& history : histories_) history.resize(std::min<size_t>(history.size(), length));
+    for (auto& history : only()) history.resize(std::min<size_t>(history.size(), length));
   }
   int64_t state_length() const override {
-    return histories_.empty() ? 0 : static_cast<int64_t>(histories_.front().size());
+    const Slot& slot = slots_.at(selected_.at(0));
+    return slot.histories.empty() ? 0 : static_cast<int64_t>(slot.histories.front().size());
   }
+  int64_t max_slots() const override { return slots_allowed; }
+  void set_slots(int64_t count) override {
+    slots_.assign(count, {});
+    selected_ = {0};
+  }
+  void select_slots(std::span<const int64_t> slots) override { selected_.assign(slots.begin(), slots.end()); }
 
+  int64_t slots_allowed = 64;
+  int hearing = 0;  // the encoder's run that the row being answered listens to
+  int runs = 0;
   int64_t largest_batch = 0;
 
  private:
+  struct Slot {
+    std::vector<std::vector<int32_t>> histories;
+    int heard = 0;
+  };
+
+  std::vector<std::vector<int32_t>>& only() { return slots_.at(selected_.at(0)).histories; }
+
   // Fills the rows of logits that are selected at this place, from one answer.
-  void answer(int64_t b, int64_t t, const TensorView& select) {
+  void answer(const std::vector<int32_t>& history, int64_t b, int64_t t, const TensorView& select) {
     const int64_t rows = select.shape[0];
     std::vector<float> row;
     for (int64_t r = 0; r < rows; ++r) {
       if (select.as<const int64_t>()[r] != t) continue;
       if (row.empty()) {
         row.resize(kVocab, 0.0f);
-        speak(histories_[b], row);
+        speak(history, row);
       }
       std::copy(row.begin(), row.end(), logits_.begin() + (b * rows + r) * kVocab);
     }
@@ -188,7 +220,8 @@ class ScriptedDecoder final : public Session {
                                     {"cross_value_0", DType::kF32, {"batch", "1", "frames", "4"}}};
   std::vector<ValueInfo> outputs_ = {{"logits", DType::kF32, {"batch", "rows", "1543"}},
                                      {"cross_query_0", DType::kF32, {"batch", "time", "4"}}};
-  std::vector<std::vector<int32_t>> histories_;
+  std::vector<Slot> slots_ = std::vector<Slot>(1);
+  std::vector<int64_t> selected_ = {0};
   std::vector<float> logits_;
   std::vector<float> queries_;
 };

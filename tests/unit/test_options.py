@@ -41,7 +41,11 @@ def test_nothing_given_leaves_every_default_to_the_runtime() -> None:
         ({"initial_prompt": "Dickens"}, {"initial_prompt": "Dickens"}),
         ({"initial_prompt": (50, 60)}, {"initial_prompt": [50, 60]}),
         ({"word_timestamps": np.True_}, {"word_timestamps": True}),
-        ({"vad_filter": False, "chunk_length": 30, "fp16": False, "verbose": None, "batch_size": 1}, {}),
+        ({"vad_filter": False, "chunk_length": 30, "fp16": False, "verbose": None}, {}),
+        ({"batch_size": np.int64(8)}, {"batch_size": 8}),
+        ({"draft": "so it goes"}, {"draft": "so it goes"}),
+        ({"draft": [50, 60]}, {"draft": [50, 60]}),
+        ({"batch_size": None, "condition_on_previous_text": None}, {}),
     ],
 )
 def test_spellings_and_values_become_the_runtimes(given: dict[str, Any], native: dict[str, Any]) -> None:
@@ -57,7 +61,7 @@ def test_spellings_and_values_become_the_runtimes(given: dict[str, Any], native:
         ({"vad_filter": True}, "vad_filter=True is not supported"),
         ({"verbose": True}, "does not print"),
         ({"fp16": True}, "precision is the bundle's"),
-        ({"batch_size": 8}, "batch_size=8 is not supported"),
+        ({"batch_size": 1.5}, "whole number"),
         ({"device": "cuda"}, "anyon.load"),
         ({"logprob_threshold": -1, "log_prob_threshold": -2}, "same option"),
         ({"language": "klingon"}, "no language of Whisper"),

@@ -234,6 +234,43 @@ def test_onnxruntime_gives_the_same_segments(tiny_en: Any, beckett: Path) -> Non
             assert word.start == pytest.approx(twin.start, abs=0.02)
 
 
+def test_a_draft_is_for_greedy_decoding_and_changes_nothing(tiny_en: Any, beckett: Path) -> None:
+    expected = tiny_en.transcribe(beckett, beam_size=1)
+    assert tiny_en.transcribe(beckett, beam_size=1, draft=expected).segments == expected.segments
+    assert tiny_en.transcribe(beckett, beam_size=1, draft=BECKETT).segments == expected.segments
+    with pytest.raises(anyon.OptionError, match="beam_size: use 1 with draft"):
+        tiny_en.transcribe(beckett, draft=expected)
+    pytest.importorskip("onnxruntime")
+    model = anyon.load(tiny_en.info["bundle"], backend="onnxruntime", threads=2)
+    assert model.transcribe(beckett, beam_size=1, draft=BECKETT).text == model.transcribe(beckett, beam_size=1).text
+
+
+def test_windows_together_need_a_backend_that_can_and_no_text_before(tiny_en: Any, beckett: Path) -> None:
+    with pytest.raises(anyon.OptionError, match="condition_on_previous_text"):
+        tiny_en.transcribe(beckett, batch_size=4, condition_on_previous_text=True)
+    with pytest.raises(anyon.OptionError, match="batch_size: 65 is out of range"):
+        tiny_en.transcribe(beckett, batch_size=65)
+    pytest.importorskip("onnxruntime")
+    model = anyon.load(tiny_en.info["bundle"], backend="onnxruntime", threads=2)
+    with pytest.raises(anyon.OptionError, match="batch_size=1, or backend='native'"):
+        model.transcribe(beckett, batch_size=4)
+
+
+def test_windows_together_report_progress_and_can_be_cancelled(tiny_en: Any, two_cities: Path) -> None:
+    reports: list[float] = []
+    options: dict[str, Any] = {"batch_size": 2, "beam_size": 1}
+    transcription = tiny_en.transcribe_iter(two_cities, progress=lambda p: reports.append(p.done), **options)
+    first = next(transcription)
+    assert first.id == 0
+    transcription.cancel()
+    with pytest.raises(anyon.CancelledError) as caught:
+        for _ in transcription:
+            pass
+    assert caught.value.transcript.segments[0] == first
+    tiny_en.transcribe(two_cities, progress=lambda p: reports.append(p.done), **options)
+    assert reports[-1] == pytest.approx(tiny_en.transcribe(two_cities, **options).duration)
+
+
 def test_a_backend_that_fails_midway_is_named_and_the_next_run_starts_afresh(
     tiny_en: Any, beckett: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,6 +70,7 @@ py::dict info_dict(const Transcriber& transcriber) {
   dict["fallbacks"] = info.fallbacks;
   dict["tokens"] = info.tokens;
   dict["steps"] = info.steps;
+  dict["drafted"] = info.drafted;
   dict["gated"] = info.gated;
   dict["mel_seconds"] = info.mel_seconds;
   dict["encoder_seconds"] = info.encoder_seconds;

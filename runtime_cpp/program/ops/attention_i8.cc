@@ -56,6 +56,10 @@ class AttentionI8 : public Op {
     attention_i8(context.isa(), args, packed, workspace, context.pool());
   }
 
+  bool reads(int input, std::span<const int> inputs) const override {
+    return (input != kK && input != kV) || inputs[kPacked] < 0;
+  }
+
  private:
   static constexpr int kQ = 0, kK = 1, kV = 2, kPacked = 3;
   const AttentionInputs inputs_;

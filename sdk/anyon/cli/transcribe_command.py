@@ -127,6 +127,8 @@ def _options(arguments: dict[str, Any], needs_words: bool) -> dict[str, Any]:
     options = {name: value for name, value in arguments.items() if value is not None}
     if first is not None or step is not None:
         options["temperature"] = _temperatures(first or 0.0, 0.2 if step is None else step)
+    if "draft" in options:
+        options["draft"] = options["draft"].read()
     if needs_words:
         options.setdefault("word_timestamps", True)
     return options
