@@ -48,6 +48,7 @@ _DTYPES = {
     "int64": "I64",
     "uint64": "U64",
     "bool": "BOOL",
+    "bfloat16": "BF16",  # of ml_dtypes; numpy has none
 }
 
 
@@ -66,7 +67,8 @@ class _Part:
 
     @property
     def nbytes(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+        width = 2 if self.dtype == "bfloat16" else np.dtype(self.dtype).itemsize
+        return int(np.prod(self.shape, dtype=np.int64)) * width
 
 
 def make_bundle(
@@ -93,6 +95,17 @@ def make_bundle(
     manifest = _manifest(blueprint, checkpoint, name, source_id)
     _write_atomically(path, manifest, parts, progress)
     return manifest
+
+
+def write_bundle(
+    path: str | os.PathLike[str],
+    manifest: dict[str, Any],
+    tensors: Mapping[str, Array],
+    progress: Progress | None = None,
+) -> None:
+    """Writes a bundle of these tensors; `manifest` gets its format and its hash. Raises BundleWriteError."""
+    manifest.update(anyon_format=FORMAT_VERSION, data_sha256="0" * 64)
+    _write_atomically(Path(path), manifest, [_fixed(name, array) for name, array in tensors.items()], progress)
 
 
 def _parts(blueprint: Blueprint, checkpoint: Checkpoint) -> list[_Part]:

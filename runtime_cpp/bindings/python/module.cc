@@ -11,6 +11,7 @@
 #include "core/threads.h"
 #include "frontends/log_mel.h"
 #include "frontends/resample.h"
+#include "graph/op.h"
 #include "loops/compression_ratio.h"
 #include "program/native_session.h"
 #include "sessions.h"
@@ -32,6 +33,14 @@ std::vector<std::string> isa_names() {
   std::vector<std::string> names;
   for (const Isa isa : supported_isas()) names.emplace_back(name(isa));
   return names;
+}
+
+py::list graph_ops() {
+  py::list rows;
+  for (const std::span<const graph::OpRow> group : graph::all_ops()) {
+    for (const graph::OpRow& row : group) rows.append(py::make_tuple(row.name, row.since, row.attributes));
+  }
+  return rows;
 }
 
 py::list tensor_rows(const Bundle& bundle) {
@@ -122,6 +131,8 @@ PYBIND11_MODULE(_native, module) {
       "isa", [] { return std::string(name(selected_isa())); }, "The ISA in use; ANYON_ISA forces one.");
   module.def("supported_isas", &isa_names);
   module.def("build_info", &build_info);
+  module.def("graph_ops", &graph_ops,
+             "(ONNX op, its oldest opset, its attributes) of all that graph programs may use.");
   py::class_<ThreadPool, std::shared_ptr<ThreadPool>>(module, "ThreadPool")
       .def(py::init<int>(), py::arg("threads"))
       .def_property_readonly("size", &ThreadPool::size);

@@ -1,0 +1,29 @@
+// Memory of a graph's values: blocks that are used again, within a limit that no graph can exceed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "graph/tensor.h"
+
+namespace anyon::graph {
+
+// Used by one thread at a time. Tensors may outlive it.
+class Memory {
+ public:
+  explicit Memory(int64_t limit_bytes);
+
+  // A tensor with uninitialised elements. Throws Error(kOutOfMemory) when it does not fit under the limit, and
+  // Error(kBadProgram) when a dimension is negative or the size cannot be addressed.
+  Tensor allocate(DType dtype, const Shape& shape);
+
+  int64_t held_bytes() const;
+  // Half of the machine's memory: what a graph may use unless told otherwise.
+  static int64_t default_limit();
+
+ private:
+  struct Pool;
+  std::shared_ptr<Pool> pool_;
+};
+
+}  // namespace anyon::graph
