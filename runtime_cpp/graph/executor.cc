@@ -157,6 +157,10 @@ std::vector<Tensor> Run::call(const Block& block, std::span<const Tensor> inputs
   return executor_.call(block, inputs);
 }
 
+uint64_t& Run::random_state() {
+  return executor_.random_state();
+}
+
 void Run::count_iteration() {
   executor_.count_iteration();
 }

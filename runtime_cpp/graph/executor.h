@@ -33,6 +33,7 @@ class Executor {
   Isa isa() const { return isa_; }
   Tensor& slot(int index) { return slots_[static_cast<size_t>(index)]; }
   void count_iteration();
+  uint64_t& random_state() { return random_state_; }
   // Where a node keeps what it derived from the weight in `slot`; null when the slot is no weight.
   Tensor* kept_for(const Node& node, int slot);
 
@@ -46,6 +47,7 @@ class Executor {
   std::vector<Tensor> slots_;
   std::map<std::pair<const Node*, int>, Tensor> derived_;
   int64_t iterations_ = 0;
+  uint64_t random_state_ = 0;
 };
 
 }  // namespace anyon::graph

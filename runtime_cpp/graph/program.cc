@@ -29,7 +29,11 @@ class Parser {
   explicit Parser(GraphProgram& program) : program_(program) {}
 
   void parse(const JsonReader& json) {
-    json.only({"kind", "dims", "opset", "inputs", "outputs", "states", "ops"});
+    json.only({"kind", "dims", "opset", "inputs", "outputs", "states", "ops", "refused"});
+    if (json.has("refused")) {
+      // The exporter ran it and found that this backend cannot, or gives other results than PyTorch.
+      throw Error(Status::kUnsupportedOp, program_.where + ": " + json.at("refused").text(kMaxText));
+    }
     program_.opset = static_cast<int>(json.at("opset").integer(1, kNewestOpset));
     parse_symbols(json.at("dims"));
     scopes_.emplace_back();

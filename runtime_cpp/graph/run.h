@@ -59,6 +59,8 @@ class Run {
 
   // Runs a block of this node with these inputs and gives its outputs.
   std::vector<Tensor> call(const Block& block, std::span<const Tensor> inputs);
+  // Of the session's stream of random numbers.
+  uint64_t& random_state();
   // Throws when a run has turned through loops too often.
   void count_iteration();
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 import unittest
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,7 @@ from onnx.backend.base import Backend, BackendRep
 from onnx.helper import tensor_dtype_to_np_dtype
 
 from anyon import _native
-from anyon_export.bundle import write_bundle
+from anyon_export.bundle import bundle_bytes
 from anyon_export.graph.functions import expand_functions
 from anyon_export.graph.program import GraphError, to_program
 
@@ -27,14 +25,13 @@ class NativeModel(BackendRep):
     """A model in a session of the native backend. Unsupported ops, types and attributes are unittest.SkipTest."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                program = to_program(expand_functions(model, NATIVE_OPS))
-            except GraphError as error:
-                raise unittest.SkipTest(str(error)) from error
-            path = Path(folder) / "case.anyon"
-            write_bundle(path, {"programs": {"main": program.section}}, program.tensors)
-            self._bundle = _native.Bundle(str(path))
+        try:
+            program = to_program(expand_functions(model, NATIVE_OPS))
+        except GraphError as error:
+            raise unittest.SkipTest(str(error)) from error
+        self._bundle = _native.Bundle.from_bytes(
+            bundle_bytes({"programs": {"main": program.section}}, program.tensors), "case"
+        )
         self._outputs = list(model.graph.output)
         self._section = program.section
         self._session = self._supported(lambda: self._bundle.session("main", POOL))

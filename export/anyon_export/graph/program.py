@@ -26,6 +26,10 @@ _TYPE_ATTRIBUTES = {
     ("QuantizeLinear", "output_dtype"),
     ("DequantizeLinear", "output_dtype"),
     ("MelWeightMatrix", "output_datatype"),
+    ("RandomNormal", "dtype"),
+    ("RandomNormalLike", "dtype"),
+    ("RandomUniform", "dtype"),
+    ("RandomUniformLike", "dtype"),
 }
 
 

@@ -58,6 +58,19 @@ void bind_bundle(py::module_& module) {
   py::class_<Bundle, std::shared_ptr<Bundle>>(module, "Bundle", "A bundle file, mapped and validated; immutable.")
       .def(py::init([](const std::string& path) { return std::const_pointer_cast<Bundle>(Bundle::open(path)); }),
            py::arg("path"), py::call_guard<py::gil_scoped_release>())
+      .def_static(
+          "from_bytes",
+          [](const py::bytes& content, const std::string& name) {
+            const std::string_view view = content;
+            // The bundle may be dropped by a thread without the interpreter's lock.
+            const std::shared_ptr<const void> owner(content.inc_ref().ptr(), [](const void* held) {
+              const py::gil_scoped_acquire acquire;
+              Py_DECREF(static_cast<PyObject*>(const_cast<void*>(held)));
+            });
+            return std::const_pointer_cast<Bundle>(
+                Bundle::from_memory(std::as_bytes(std::span(view.data(), view.size())), owner, name));
+          },
+          py::arg("content"), py::arg("name") = "bundle")
       .def_property_readonly("manifest", &Bundle::manifest_text)
       .def_property_readonly("file_bytes", &Bundle::file_bytes)
       .def_property_readonly("data_bytes", &Bundle::data_bytes)
