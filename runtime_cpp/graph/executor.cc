@@ -1,14 +1,21 @@
 // The walk over the nodes, and what ops may ask of it.
 #include "graph/executor.h"
 
+#include <unistd.h>
+
 #include <new>
 
 #include "graph/convert.h"
 
 namespace anyon::graph {
 
-Executor::Executor(const GraphProgram& program, std::shared_ptr<ThreadPool> pool, Isa isa, int64_t memory_limit)
-    : program_(program), pool_(std::move(pool)), isa_(isa), memory_(memory_limit) {
+int64_t Limits::default_memory() {
+  const int64_t pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGE_SIZE);
+  return pages > 0 && page > 0 ? pages / 2 * page : int64_t{4} << 30;
+}
+
+Executor::Executor(const GraphProgram& program, std::shared_ptr<ThreadPool> pool, Isa isa, const Limits& limits)
+    : program_(program), pool_(std::move(pool)), isa_(isa), limits_(limits), memory_(limits.memory) {
   slots_.resize(static_cast<size_t>(program.slots));
   for (const auto& [index, tensor] : program.weights) slot(index) = tensor;
 }
@@ -56,8 +63,8 @@ void Executor::execute(const Block& block) {
 }
 
 void Executor::count_iteration() {
-  if (++iterations_ > kMaxIterations) {
-    throw Error(Status::kBadProgram, "loops turned " + std::to_string(kMaxIterations) +
+  if (++iterations_ > limits_.iterations) {
+    throw Error(Status::kBadProgram, "loops turned " + std::to_string(limits_.iterations) +
                                          " times without coming to an end; give the loop a trip count");
   }
 }
@@ -135,6 +142,13 @@ Tensor Run::convert(const Tensor& tensor, DType dtype) {
   Tensor converted = scratch(dtype, tensor.shape);
   graph::convert(tensor, converted);
   return converted;
+}
+
+void Run::expect_room(int64_t numbers) const {
+  if (numbers < 0 || numbers > executor_.memory().limit() / 8) {
+    throw Error(Status::kOutOfMemory, "needs room for " + std::to_string(numbers) +
+                                          " numbers, more than the memory it may use (use smaller inputs)");
+  }
 }
 
 Isa Run::isa() const {

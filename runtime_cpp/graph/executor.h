@@ -13,13 +13,19 @@
 
 namespace anyon::graph {
 
+// What a run may use, so that no graph and no input can take the whole machine.
+struct Limits {
+  int64_t memory = default_memory();  // bytes of values
+  int64_t iterations = 1'000'000;     // of all loops together: what tells a loop without end from a long one
+
+  // Half of the machine's.
+  static int64_t default_memory();
+};
+
 // One thread at a time.
 class Executor {
  public:
-  // Iterations of all loops of one run together: what tells a loop without end from a long one.
-  static constexpr int64_t kMaxIterations = 1'000'000;
-
-  Executor(const GraphProgram& program, std::shared_ptr<ThreadPool> pool, Isa isa, int64_t memory_limit);
+  Executor(const GraphProgram& program, std::shared_ptr<ThreadPool> pool, Isa isa, const Limits& limits);
 
   // Inputs and outputs in the program's order.
   std::vector<Tensor> run(std::span<const Tensor> inputs);
@@ -43,6 +49,7 @@ class Executor {
   const GraphProgram& program_;
   const std::shared_ptr<ThreadPool> pool_;
   const Isa isa_;
+  const Limits limits_;
   Memory memory_;
   std::vector<Tensor> slots_;
   std::map<std::pair<const Node*, int>, Tensor> derived_;

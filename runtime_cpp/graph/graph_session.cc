@@ -8,8 +8,8 @@
 namespace anyon::graph {
 
 GraphSession::GraphSession(std::shared_ptr<const Bundle> bundle, const std::string& program,
-                           std::shared_ptr<ThreadPool> pool, Isa isa, int64_t memory_limit)
-    : program_(parse_graph_program(std::move(bundle), program)), executor_(program_, pool, isa, memory_limit) {
+                           std::shared_ptr<ThreadPool> pool, Isa isa, const Limits& limits)
+    : program_(parse_graph_program(std::move(bundle), program)), executor_(program_, pool, isa, limits) {
   if (!pool) throw Error(Status::kInvalidArgument, program_.where + ": a session needs a thread pool");
   const std::vector<Isa> supported = supported_isas();
   if (std::find(supported.begin(), supported.end(), isa) == supported.end()) parse_isa(name(isa));  // throws

@@ -16,7 +16,7 @@ class GraphSession final : public Session {
  public:
   // Throws Error as parse_graph_program() does.
   GraphSession(std::shared_ptr<const Bundle> bundle, const std::string& program, std::shared_ptr<ThreadPool> pool,
-               Isa isa, int64_t memory_limit = Memory::default_limit());
+               Isa isa, const Limits& limits = {});
 
   const std::vector<ValueInfo>& inputs() const override { return program_.input_infos; }
   const std::vector<ValueInfo>& outputs() const override { return program_.output_infos; }

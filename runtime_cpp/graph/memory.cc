@@ -1,8 +1,6 @@
 // Blocks are kept by size when their last tensor goes; the next tensor of about that size takes one.
 #include "graph/memory.h"
 
-#include <unistd.h>
-
 #include <map>
 #include <string>
 
@@ -29,9 +27,10 @@ struct Memory::Pool {
       spare.clear();
     }
     if (bytes > limit - held) {
-      throw Error(Status::kOutOfMemory, "needs " + std::to_string(bytes) + " bytes, but the graph holds " +
-                                            std::to_string(held) + " of the " + std::to_string(limit) +
-                                            " it may use (half of this machine's memory; use smaller inputs)");
+      throw Error(Status::kOutOfMemory,
+                  "needs " + std::to_string(bytes) + " bytes, but the graph holds " + std::to_string(held) +
+                      " of the " + std::to_string(limit) +
+                      " it may use (by default half of this machine's memory; use smaller inputs)");
     }
     Arena block(bytes);
     held += bytes;
@@ -67,9 +66,8 @@ int64_t Memory::held_bytes() const {
   return pool_->held;
 }
 
-int64_t Memory::default_limit() {
-  const int64_t pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGE_SIZE);
-  return pages > 0 && page > 0 ? pages / 2 * page : int64_t{4} << 30;
+int64_t Memory::limit() const {
+  return pool_->limit;
 }
 
 }  // namespace anyon::graph

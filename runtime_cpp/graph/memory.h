@@ -18,8 +18,7 @@ class Memory {
   Tensor allocate(DType dtype, const Shape& shape);
 
   int64_t held_bytes() const;
-  // Half of the machine's memory: what a graph may use unless told otherwise.
-  static int64_t default_limit();
+  int64_t limit() const;
 
  private:
   struct Pool;

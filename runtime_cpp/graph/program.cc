@@ -18,7 +18,6 @@ constexpr size_t kMaxNodes = 200'000;
 constexpr size_t kMaxAttributes = 64;
 constexpr size_t kMaxItems = 1 << 20;  // of an attribute that is a list
 constexpr size_t kMaxText = 1 << 16;
-constexpr int kMaxDepth = 16;  // blocks inside blocks
 constexpr int64_t kMaxDim = int64_t{1} << 40;
 constexpr size_t kMaxMissing = 20;  // nodes named in the message about ops that this build lacks
 
@@ -41,7 +40,7 @@ class Parser {
       program_.inputs.push_back(parse_port(item, program_.input_infos));
       program_.inputs.back().value = define(program_.input_infos.back().name, item);
     }
-    parse_nodes(json.at("ops"), program_.main, program_.where + ": node ", 0);
+    parse_nodes(json.at("ops"), program_.main, program_.where + ": node ");
     for (const JsonReader& item : json.at("outputs").items(kMaxPorts)) {
       program_.outputs.push_back(parse_port(item, program_.output_infos));
       const int slot = use(program_.output_infos.back().name, item);
@@ -117,13 +116,13 @@ class Parser {
     return tensor;
   }
 
-  void parse_nodes(const JsonReader& list, Block& block, const std::string& where, int depth) {
+  void parse_nodes(const JsonReader& list, Block& block, const std::string& where) {
     const std::vector<JsonReader> nodes = list.items(kMaxNodes);
     block.nodes.reserve(nodes.size());
-    for (size_t i = 0; i < nodes.size(); ++i) parse_node(nodes[i], block, where + std::to_string(i), depth);
+    for (size_t i = 0; i < nodes.size(); ++i) parse_node(nodes[i], block, where + std::to_string(i));
   }
 
-  void parse_node(const JsonReader& json, Block& block, const std::string& position, int depth) {
+  void parse_node(const JsonReader& json, Block& block, const std::string& position) {
     json.only({"op", "name", "inputs", "outputs", "attrs"});
     const std::string& type = json.at("op").text();
     Node node;
@@ -140,7 +139,7 @@ class Parser {
     for (const JsonReader& item : here.at("inputs").items(kAnyNumber)) {
       node.inputs.push_back(item.text().empty() ? -1 : use(item.text(), here));
     }
-    parse_attributes(here.at("attrs"), node, depth);
+    parse_attributes(here.at("attrs"), node);
     for (const JsonReader& item : here.at("outputs").items(kAnyNumber)) {
       node.outputs.push_back(item.text().empty() ? -1 : define(item.text(), here));
     }
@@ -162,13 +161,13 @@ class Parser {
     }
   }
 
-  void parse_attributes(const JsonReader& json, Node& node, int depth) {
+  void parse_attributes(const JsonReader& json, Node& node) {
     for (const auto& [name, value] : json.members(kMaxAttributes)) {
       if (node.row != nullptr && !takes(*node.row, name)) {
         missing(node.where, "attribute '" + name.substr(0, 100) + "' of " + node.row->name);
         continue;
       }
-      node.attributes.add(name, parse_attribute(value, node, depth));
+      node.attributes.add(name, parse_attribute(value, node));
     }
   }
 
@@ -182,7 +181,7 @@ class Parser {
     return false;
   }
 
-  Attribute parse_attribute(const JsonReader& json, const Node& node, int depth) {
+  Attribute parse_attribute(const JsonReader& json, const Node& node) {
     if (json.is_integer()) return json.integer(INT64_MIN, INT64_MAX);
     if (json.is_number()) return number(json);
     if (json.is_text()) return json.text(kMaxText);
@@ -194,7 +193,7 @@ class Parser {
       if (stored == nullptr) json.fail("names a tensor that the bundle lacks");
       return weight(*stored);
     }
-    return parse_block(json, node, depth);
+    return parse_block(json, node);
   }
 
   // JSON has no infinities: {"number": "inf"}.
@@ -224,13 +223,12 @@ class Parser {
     return list;
   }
 
-  std::shared_ptr<const Block> parse_block(const JsonReader& json, const Node& node, int depth) {
-    if (depth >= kMaxDepth) json.fail("graphs lie more than " + std::to_string(kMaxDepth) + " deep inside each other");
+  std::shared_ptr<const Block> parse_block(const JsonReader& json, const Node& node) {
     auto block = std::make_shared<Block>();
     scopes_.emplace_back();
     for (const JsonReader& item : json.at("inputs").items(kAnyNumber))
       block->inputs.push_back(define(item.text(), item));
-    parse_nodes(json.at("ops"), *block, node.where + ": inner node ", depth + 1);
+    parse_nodes(json.at("ops"), *block, node.where + ": inner node ");
     for (const JsonReader& item : json.at("outputs").items(kAnyNumber))
       block->outputs.push_back(use(item.text(), item));
     scopes_.pop_back();

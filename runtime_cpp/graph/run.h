@@ -44,6 +44,9 @@ class Run {
   void give(int output, const Tensor& tensor);
   void give(int output, const Tensor& tensor, DType dtype);
   Tensor convert(const Tensor& tensor, DType dtype);
+  // Fails when a list of so many numbers would not fit under the limit: before one is made whose length comes from a
+  // dimension, which a tensor without elements may have at any size.
+  void expect_room(int64_t numbers) const;
 
   Isa isa() const;
   ThreadPool& pool() const;

@@ -104,6 +104,7 @@ AttentionCase read_case(Run& run) {
       c.q.shape[1] % c.k.shape[1] != 0) {
     run.fail("queries, keys and values do not fit each other");
   }
+  run.expect_room(2 * c.q.shape[0]);
   const auto batch = static_cast<size_t>(c.q.shape[0]);
   c.offsets.assign(batch, past);
   c.valid.assign(batch, c.k.shape[2]);

@@ -70,6 +70,7 @@ void det(Run& run) {
   if (rank < 2 || x.shape[rank - 1] != x.shape[rank - 2]) run.fail("its input is no square matrix");
   const auto n = static_cast<size_t>(x.shape[rank - 1]);
   const Tensor y = run.scratch(DType::kF64, Shape(x.shape.dims().first(static_cast<size_t>(rank - 2))));
+  if (y.elements() == 0) return run.give(0, y, run.input(0).dtype);
   std::vector<double> a(n * n);
   for (int64_t batch = 0; batch < y.elements(); ++batch) {
     std::copy_n(x.as<const double>() + static_cast<size_t>(batch) * n * n, n * n, a.begin());

@@ -56,6 +56,10 @@ struct Recurrence {
       bias = run.input_as(3, DType::kF32);
       if (bias.elements() != directions * 2 * gates * hidden) run.fail("its bias does not fit its weights");
     }
+    int64_t room = 0;
+    if (__builtin_mul_overflow(batch, 4 * directions * std::max<int64_t>(1, hidden), &room))
+      run.fail("it is too large");
+    run.expect_room(room);
     lengths = run.integers(4);
     if (lengths.empty()) lengths.assign(static_cast<size_t>(batch), times);
     if (static_cast<int64_t>(lengths.size()) != batch) run.fail("it has another number of lengths than rows");

@@ -120,6 +120,7 @@ void tensor_scatter(Run& run) {
   Shape same = update.shape;
   same[axis] = past.shape[axis];
   if (!(same == past.shape)) run.fail("the update differs from the cache outside the axis");
+  run.expect_room(past.shape[0]);
   std::vector<int64_t> starts = run.integers(2);
   if (starts.empty()) starts.assign(static_cast<size_t>(past.shape[0]), 0);
   if (starts.size() != static_cast<size_t>(past.shape[0])) run.fail("it has another number of places than rows");

@@ -89,6 +89,7 @@ void top_k(Run& run) {
   Shape shape = x.shape;
   shape[axis] = k;
   const Tensor values = run.scratch(x.dtype, shape), indices = run.make(1, DType::kI64, shape);
+  run.expect_room(view.size);
   std::vector<int64_t> order(static_cast<size_t>(view.size));
   with_wide(x.dtype, [&](auto zero) {
     using T = decltype(zero);
@@ -120,6 +121,7 @@ void unique(Run& run) {
   const Tensor x = run.convert(raw, wide(raw.dtype));
   const int axis = flat ? 0 : axis_of(run, run.attributes().integer("axis", 0), x.shape.rank());
   const AxisView view(x.shape, axis);
+  run.expect_room(view.size);
   std::vector<int64_t> order(static_cast<size_t>(view.size)), inverse(order.size()), first, counts;
   std::iota(order.begin(), order.end(), 0);
   with_wide(x.dtype, [&](auto zero) {

@@ -39,6 +39,7 @@ void dft(Run& run) {
   const Tensor y = run.scratch(DType::kF64, shape);
   const AxisView view(x.shape, axis);
   const int64_t inner = view.inner / parts, out = shape[axis], out_parts = shape[rank - 1];
+  run.expect_room(2 * length);
   const auto roots = roots_of_unity(length);
   const double scale = inverse ? 1 / static_cast<double>(length) : 1;
   const int64_t known = std::min(view.size, to_real ? length / 2 + 1 : length);
@@ -81,6 +82,7 @@ void stft(Run& run) {
   if (length < size || (parts != 1 && parts != 2)) run.fail("its signal is shorter than a frame");
   const int64_t frames = (length - size) / step + 1, bins = onesided ? size / 2 + 1 : size;
   const Tensor y = run.scratch(DType::kF64, {batch, frames, bins, 2});
+  run.expect_room(3 * size);
   const auto roots = roots_of_unity(size);
   // A shorter window lies in the middle of the frame.
   std::vector<double> weights(static_cast<size_t>(size), window.defined ? 0.0 : 1.0);
