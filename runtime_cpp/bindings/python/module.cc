@@ -37,9 +37,11 @@ std::vector<std::string> isa_names() {
 
 py::list graph_ops() {
   py::list rows;
+#ifndef ANYON_WITHOUT_GRAPH
   for (const std::span<const graph::OpRow> group : graph::all_ops()) {
     for (const graph::OpRow& row : group) rows.append(py::make_tuple(row.name, row.since, row.attributes));
   }
+#endif
   return rows;
 }
 
