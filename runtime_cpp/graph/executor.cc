@@ -22,7 +22,10 @@ Executor::Executor(const GraphProgram& program, std::shared_ptr<ThreadPool> pool
 
 std::vector<Tensor> Executor::run(std::span<const Tensor> inputs) {
   iterations_ = 0;
-  for (size_t i = 0; i < inputs.size(); ++i) slot(program_.inputs[i].value) = inputs[i];
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    memory_.expect_extent(inputs[i].dtype, inputs[i].shape);
+    slot(program_.inputs[i].value) = inputs[i];
+  }
   execute(program_.main);
   std::vector<Tensor> outputs;
   for (const ProgramPort& output : program_.outputs) outputs.push_back(slot(output.value));
@@ -130,6 +133,7 @@ Tensor Run::scratch(DType dtype, const Shape& shape) {
 }
 
 void Run::give(int output, const Tensor& tensor) {
+  if (tensor.defined && tensor.elements() == 0) executor_.memory().expect_extent(tensor.dtype, tensor.shape);
   if (wants(output)) executor_.slot(node_.outputs[static_cast<size_t>(output)]) = tensor;
 }
 

@@ -43,9 +43,10 @@ Memory::Memory(int64_t limit_bytes) : pool_(std::make_shared<Pool>()) {
 }
 
 Tensor Memory::allocate(DType dtype, const Shape& shape) {
-  int64_t bytes = 0;
-  if (!checked_bytes(shape, dtype, &bytes) || !checked_round_up(bytes, Arena::kAlignment, &bytes)) {
-    throw Error(Status::kBadProgram, "the shape " + shape_text(shape) + " is negative or too large to address");
+  expect_extent(dtype, shape);
+  int64_t bytes = shape.elements() * size_of(dtype);
+  if (!checked_round_up(bytes, Arena::kAlignment, &bytes)) {
+    throw Error(Status::kBadProgram, "the shape " + shape_text(shape) + " is too large to address");
   }
   Tensor tensor;
   tensor.dtype = dtype;
@@ -60,6 +61,20 @@ Tensor Memory::allocate(DType dtype, const Shape& shape) {
   tensor.data = owner->data();
   tensor.owner = owner;
   return tensor;
+}
+
+void Memory::expect_extent(DType dtype, const Shape& shape) const {
+  Shape filled = shape;
+  for (int axis = 0; axis < shape.rank(); ++axis) filled[axis] = shape[axis] == 0 ? 1 : shape[axis];
+  int64_t bytes = 0;
+  if (!checked_bytes(filled, dtype, &bytes)) {
+    throw Error(Status::kBadProgram, "the shape " + shape_text(shape) + " is negative or too large to address");
+  }
+  if (bytes > pool_->limit) {
+    throw Error(Status::kOutOfMemory, "needs " + std::to_string(bytes) + " bytes for the shape " + shape_text(shape) +
+                                          ", but the graph may use " + std::to_string(pool_->limit) +
+                                          " (by default half of this machine's memory; use smaller inputs)");
+  }
 }
 
 int64_t Memory::held_bytes() const {

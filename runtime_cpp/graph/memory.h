@@ -17,6 +17,10 @@ class Memory {
   // Error(kBadProgram) when a dimension is negative or the size cannot be addressed.
   Tensor allocate(DType dtype, const Shape& shape);
 
+  // Throws the same errors for a tensor that is made elsewhere. A zero among the dimensions does not excuse the others:
+  // what ops do with them takes time and memory even when there is no element.
+  void expect_extent(DType dtype, const Shape& shape) const;
+
   int64_t held_bytes() const;
   int64_t limit() const;
 

@@ -8,7 +8,7 @@
 namespace anyon::graph {
 namespace {
 
-constexpr int64_t kMost = int64_t{1} << 31;  // of any size, stride or padding
+constexpr int64_t kMost = int64_t{1} << 30;  // of any size, stride or padding
 
 std::vector<int64_t> listed(const Run& run, const char* name, size_t count, int64_t otherwise, int64_t least) {
   const std::span<const int64_t> list = run.attributes().integers(name);

@@ -16,7 +16,7 @@ constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 // (batch, heads, time, dim), f32. `heads` splits the last axis of a value of rank 3.
 Tensor in_heads(Run& run, const Tensor& x, int64_t heads) {
   if (x.shape.rank() == 4) return x;
-  if (x.shape.rank() != 3 || heads < 1 || x.shape[2] % heads != 0) {
+  if (x.shape.rank() != 3 || heads < 1 || x.shape[2] < heads || x.shape[2] % heads != 0) {
     run.fail("an input is neither of rank 4 nor of rank 3 with a number of heads that divides it");
   }
   const int64_t batch = x.shape[0], time = x.shape[1], dim = x.shape[2] / heads;

@@ -45,6 +45,13 @@ void add_bias(Run& run, const Tensor& y, int64_t channels, const float* bias) {
   }
 }
 
+// Every window is one element, and all of them in order: what is there can be used as it lies.
+bool is_pointwise(const Window& window) {
+  return std::all_of(window.axes.begin(), window.axes.end(), [](const WindowAxis& axis) {
+    return axis.kernel == 1 && axis.stride == 1 && axis.pad_begin == 0 && axis.out == axis.in;
+  });
+}
+
 Tensor convolve(Run& run, const Tensor& x, const Tensor& weight, const Window& window) {
   const int64_t group = group_of(run, x.shape[1]), batch = x.shape[0], rows = weight.shape[0];
   const int64_t channels = x.shape[1] / group, k = channels * window.taps;
@@ -56,15 +63,21 @@ Tensor convolve(Run& run, const Tensor& x, const Tensor& weight, const Window& w
   const int64_t step = positions_at_once(window), plane = window.in_elements();
   const Tensor sources = run.scratch(DType::kI64, {window.taps, step});
   const Tensor columns = run.scratch(DType::kF32, {step / kPanel, k, kPanel});
+  const bool pointwise = is_pointwise(window);
   for (int64_t first = 0; first < window.positions; first += step) {
     const int64_t count = std::min(step, window.positions - first);
-    window_sources(window, first, count, sources.as<int64_t>());
+    if (!pointwise) window_sources(window, first, count, sources.as<int64_t>());
     for (int64_t b = 0; b < batch; ++b) {
       for (int64_t g = 0; g < group; ++g) {
-        fill_columns(run, x.as<const float>() + (b * group + g) * channels * plane, channels, window,
-                     sources.as<const int64_t>(), count, columns.as<float>());
+        const float* from = x.as<const float>() + (b * group + g) * channels * plane;
+        Tensor packed = columns;
+        if (pointwise) {
+          packed = pack_columns(run, from + first, channels, count, plane, 1);
+        } else {
+          fill_columns(run, from, channels, window, sources.as<const int64_t>(), count, columns.as<float>());
+        }
         const int64_t row = g * (rows / group);
-        multiply(run, weight.as<const float>() + row * k, k, columns.as<const float>(),
+        multiply(run, weight.as<const float>() + row * k, k, packed.as<const float>(),
                  y.as<float>() + (b * rows + row) * window.positions + first, window.positions, rows / group, count, k);
       }
     }
@@ -140,7 +153,7 @@ Window transposed_window(const Run& run, const Shape& x, const std::vector<int64
                                  pads = attributes.integers("pads"), extra = attributes.integers("output_padding"),
                                  sizes = attributes.integers("output_shape");
   const std::string auto_pad = attributes.text("auto_pad", "NOTSET");
-  constexpr int64_t kMost = int64_t{1} << 31;
+  constexpr int64_t kMost = int64_t{1} << 30;
   const size_t count = kernel.size();
   if (x.rank() != static_cast<int>(count) + 2) run.fail("its input and its kernel differ in rank");
   for (const auto list : {strides, dilations, extra, sizes, pads.subspan(0, pads.size() / 2)}) {
@@ -264,7 +277,8 @@ void col2im(Run& run) {
 }
 
 float bilinear(const float* plane, int64_t height, int64_t width, double row, double column) {
-  if (row <= -1 || column <= -1 || row >= static_cast<double>(height) || column >= static_cast<double>(width)) return 0;
+  // Written so that NaN is outside.
+  if (!(row > -1 && column > -1 && row < static_cast<double>(height) && column < static_cast<double>(width))) return 0;
   const auto top = static_cast<int64_t>(std::floor(row)), left = static_cast<int64_t>(std::floor(column));
   double sum = 0;
   for (int64_t i = 0; i < 2; ++i) {

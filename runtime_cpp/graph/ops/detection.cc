@@ -60,7 +60,8 @@ void non_max_suppression(Run& run) {
 // Four neighbours of a place and their weights; none when it lies outside.
 template <class F>
 void interpolate(const float* plane, int64_t height, int64_t width, double row, double column, F add) {
-  if (row < -1 || row > static_cast<double>(height) || column < -1 || column > static_cast<double>(width)) {
+  // Written so that NaN is outside.
+  if (!(row >= -1 && row <= static_cast<double>(height) && column >= -1 && column <= static_cast<double>(width))) {
     add(0.0, 0.0, 0.0, 0.0);
     return;
   }

@@ -162,11 +162,11 @@ Tensor shifted(Run& run, int input, int zero_point, bool by_column) {
   const Tensor x = run.input_as(input, DType::kI64);
   if (!run.has(zero_point)) return x;
   const Tensor zero = run.input_as(zero_point, DType::kI64);
-  const int rank = x.shape.rank();
   Shape shape = zero.shape;
   if (!by_column && zero.shape.rank() == 1 && zero.elements() > 1) shape = {zero.elements(), 1};
   if (zero.elements() == 1) shape = Shape();
-  if (rank < shape.rank()) run.fail("a zero point does not fit its matrix");
+  const std::array<Shape, 2> shapes = {x.shape, shape};
+  if (!(broadcast(shapes) == x.shape)) run.fail("a zero point does not fit its matrix");
   const Tensor y = run.scratch(DType::kI64, x.shape);
   map_pairs<int64_t, int64_t>(run.pool(), x, zero.reshaped(shape), y, [](int64_t a, int64_t b) { return minus(a, b); });
   return y;

@@ -121,7 +121,7 @@ void slice(Run& run) {
     const int64_t size = x.shape[axis], step = run.has(4) ? steps[i] : 1;
     if (step == 0 || step == INT64_MIN) run.fail("a step is 0 or out of range");
     const auto positive = [size](int64_t at) { return at < 0 ? at + size : at; };
-    const int64_t start = std::clamp<int64_t>(positive(starts[i]), 0, step > 0 ? size : size - 1);
+    const int64_t start = std::clamp<int64_t>(positive(starts[i]), 0, step > 0 ? size : std::max<int64_t>(0, size - 1));
     const int64_t end = std::clamp<int64_t>(positive(ends[i]), step > 0 ? 0 : -1, size);
     const int64_t span = step > 0 ? end - start : start - end, width = step > 0 ? step : -step;
     shape[axis] = span <= 0 || size == 0 ? 0 : (span - 1) / width + 1;

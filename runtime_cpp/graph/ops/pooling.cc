@@ -31,7 +31,7 @@ void for_each_window(Run& run, const Tensor& x, const Window& window, F pool) {
 // An index counts through the whole tensor; storage_order 1 counts the spatial axes column by column.
 int64_t column_major(const Window& window, int64_t source) {
   int64_t index = 0, stride = 1, rest = source;
-  std::vector<int64_t> coordinates(window.axes.size());
+  std::array<int64_t, Shape::kMaxRank> coordinates{};
   for (size_t axis = window.axes.size(); axis-- > 0;) {
     coordinates[axis] = rest % window.axes[axis].in;
     rest /= window.axes[axis].in;

@@ -48,6 +48,7 @@ struct Recurrence {
     times = x.shape[batch_first ? 1 : 0];
     batch = x.shape[batch_first ? 0 : 1];
     width = x.shape[2];
+    if (hidden != recurrent.shape[2]) run.fail("'hidden_size' does not fit its weights");
     if (!(weight.shape == Shape{directions, gates * hidden, width}) ||
         !(recurrent.shape == Shape{directions, gates * hidden, hidden})) {
       run.fail("its weights do not fit its input");

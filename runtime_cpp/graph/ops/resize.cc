@@ -43,6 +43,7 @@ struct ResizeRule {
 
   int64_t nearest_index(double x, int64_t size) const {
     double index = 0;
+    if (std::isnan(x)) x = 0;
     if (nearest == "floor") {
       index = std::floor(x);
     } else if (nearest == "ceil") {
@@ -56,6 +57,9 @@ struct ResizeRule {
   // Elements and weights that make up the value at x; those outside count as the nearest inside, or not at all.
   std::vector<std::pair<int64_t, double>> taps(const ResizeAxis& axis, double x) const {
     const bool is_cubic = mode == "cubic";
+    // Far outside nothing changes any more; NaN comes from a NaN in the region.
+    const auto size = static_cast<double>(axis.in);
+    x = std::isnan(x) ? 0 : std::clamp(x, -4 * size - 4, 5 * size + 4);
     const double stretch = antialias ? std::min(1.0, axis.scale) : 1;
     const double radius = (is_cubic ? 2 : 1) / stretch;
     std::vector<std::pair<int64_t, double>> result;

@@ -131,9 +131,10 @@ void tensor_scatter(Run& run) {
   const int64_t row = to.inner * size_of(past.dtype);
   for (int64_t o = 0; o < to.outer; ++o) {
     const int64_t start = starts[static_cast<size_t>(o / (to.outer / past.shape[0]))];
+    if (start < 0 || start > INT64_MAX - from.size) run.fail("a place is outside the cache");
     for (int64_t i = 0; i < from.size; ++i) {
-      const int64_t place = mode == "circular" && start >= 0 ? (start + i) % to.size : start + i;
-      if (place < 0 || place >= to.size) run.fail("a place is outside the cache");
+      const int64_t place = mode == "circular" ? (start % to.size + i) % to.size : start + i;
+      if (place >= to.size) run.fail("a place is outside the cache");
       std::memcpy(y.as<std::byte>() + (o * to.size + place) * row,
                   update.as<const std::byte>() + (o * from.size + i) * row, static_cast<size_t>(row));
     }
