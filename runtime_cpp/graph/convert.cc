@@ -97,22 +97,6 @@ void load(const TensorView& x, int64_t first, int64_t n, Piece& piece) {
   }
 }
 
-template <class To, class From>
-To cast(From x) {
-  if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
-    if (std::isnan(x)) return 0;
-    constexpr auto kEnd = static_cast<From>(std::is_signed_v<To> ? 0x1p63 : 0x1p64);
-    if (x >= kEnd) return std::numeric_limits<To>::max();
-    if constexpr (std::is_signed_v<To>) {
-      if (x < -kEnd) return std::numeric_limits<To>::min();
-    } else {
-      // Negative numbers wrap around, as they do on the way to a narrower type.
-      if (x < 0) return static_cast<To>(cast<int64_t>(x));
-    }
-  }
-  return static_cast<To>(x);
-}
-
 template <class From>
 void widen_from(const From* x, int64_t n, DType to, Piece& piece) {
   with_wide(to, [&](auto zero) {
@@ -122,7 +106,7 @@ void widen_from(const From* x, int64_t n, DType to, Piece& piece) {
     if constexpr (std::is_same_v<To, double>) y = piece.f64.data();
     if constexpr (std::is_same_v<To, int64_t>) y = piece.i64.data();
     if constexpr (std::is_same_v<To, uint64_t>) y = piece.u64.data();
-    std::transform(x, x + n, y, cast<To, From>);
+    std::transform(x, x + n, y, number_cast<To, From>);
   });
 }
 

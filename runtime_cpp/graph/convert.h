@@ -4,7 +4,10 @@
 // and uint64 as itself. So an op is compiled for four types, not for thirteen.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+#include <limits>
+#include <type_traits>
 #include <utility>
 
 #include "core/tensor.h"
@@ -59,8 +62,24 @@ decltype(auto) with_bytes(DType dtype, F&& fn) {
   }
 }
 
-// y = x converted; the same number of elements. Floats become integers by truncation (NaN becomes 0, what is out of
-// range the nearest 64-bit integer), integers wrap around, and anything but 0 becomes true.
+// static_cast where it is defined. Floats become integers by truncation; NaN becomes 0, what is out of range the
+// nearest integer (a negative one of an unsigned type wraps around, as on the way to a narrower type).
+template <class To, class From>
+To number_cast(From x) {
+  if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+    if (std::isnan(x)) return 0;
+    constexpr auto kEnd = static_cast<From>(std::is_signed_v<To> ? 0x1p63 : 0x1p64);
+    if (x >= kEnd) return std::numeric_limits<To>::max();
+    if constexpr (std::is_signed_v<To>) {
+      if (x < -kEnd) return std::numeric_limits<To>::min();
+    } else {
+      if (x < 0) return static_cast<To>(number_cast<int64_t>(x));
+    }
+  }
+  return static_cast<To>(x);
+}
+
+// y = x converted; the same number of elements. Integers wrap around, and anything but 0 becomes true.
 void convert(const TensorView& x, const TensorView& y);
 
 float from_half(uint16_t x);

@@ -25,9 +25,9 @@ class GraphSessionTest : public ::testing::Test {
                 {"opset", 23},
                 {"dims", {{"rows", {0, 100}}, {"?", {0, 1 << 30}}}},
                 {"inputs", {port("x", {"rows", 3}), port("y", {"rows", 3})}},
-                {"outputs", {port("z", {"?", 3})}},
+                {"outputs", Json::array({port("z", {"?", 3})})},
                 {"states", Json::array()},
-                {"ops", {op("Add", {"x", "y"}, {"z"})}}};
+                {"ops", Json::array({op("Add", {"x", "y"}, {"z"})})}};
     writer_.add<int64_t>("huge", "I64", {2}, {int64_t{1} << 31, int64_t{1} << 31});
     writer_.add<int64_t>("large", "I64", {2}, {1 << 20, 1 << 10});
     writer_.add<int64_t>("negative", "I64", {1}, {-7});
@@ -55,7 +55,7 @@ class GraphSessionTest : public ::testing::Test {
 
   // What loading, or else one run of two rows, says about these ops.
   std::string refusal(const Json& ops, Status expected) {
-    program_["ops"] = ops;
+    program_["ops"] = ops.is_array() ? ops : Json::array({ops});  // compilers differ about braces around one value
     try {
       const auto made = session();
       run(*made, std::vector<float>(6, 1.0f), std::vector<float>(6, 2.0f));
@@ -105,7 +105,7 @@ TEST_F(GraphSessionTest, NamesWhatIsWrong) {
   const Json forever = {{"body",
                          {{"inputs", {"trip", "going", "state"}},
                           {"outputs", {"going", "next"}},
-                          {"ops", {op("Add", {"state", "y"}, {"next"})}}}}};
+                          {"ops", Json::array({op("Add", {"state", "y"}, {"next"})})}}}};
   const std::vector<Case> cases = {
       {"a cycle",
        {op("Add", {"x", "b"}, {"a"}), op("Neg", {"a"}, {"b"}), op("Neg", {"b"}, {"z"})},
@@ -144,7 +144,7 @@ TEST_F(GraphSessionTest, NamesWhatIsWrong) {
       {"shapes that do not broadcast",
        {op("Transpose", {"x"}, {"a"}), op("Add", {"a", "x"}, {"z"})},
        Status::kBadProgram,
-       "do not broadcast"},
+       "one of them must be 1"},
       {"a loop without end",
        {op("Loop", {"", "", "x"}, {"z"}, forever)},
        Status::kBadProgram,
@@ -195,7 +195,7 @@ TEST_F(GraphSessionTest, RefusesInputsThatTheProgramDoesNotTake) {
 }
 
 TEST_F(GraphSessionTest, IsPoisonedByAnErrorUntilItIsReset) {
-  program_["ops"] = {op("Gather", {"x", "one"}, {"z"}, {{"axis", 0}})};
+  program_["ops"] = Json::array({op("Gather", {"x", "one"}, {"z"}, {{"axis", 0}})});
   const auto made = session();
   EXPECT_THROW(run(*made, {1, 2, 3}, {1, 2, 3}), Error);
   try {
@@ -210,11 +210,11 @@ TEST_F(GraphSessionTest, IsPoisonedByAnErrorUntilItIsReset) {
 
 TEST_F(GraphSessionTest, ReadsValuesOfTheGraphAroundALoop) {
   // Three turns of state = state + y, y being outside.
-  program_["ops"] = {op("Loop", {"three", "", "x"}, {"z"},
-                        {{"body",
-                          {{"inputs", {"trip", "going", "state"}},
-                           {"outputs", {"going", "next"}},
-                           {"ops", {op("Add", {"state", "y"}, {"next"})}}}}})};
+  program_["ops"] = Json::array({op("Loop", {"three", "", "x"}, {"z"},
+                                    {{"body",
+                                      {{"inputs", {"trip", "going", "state"}},
+                                       {"outputs", {"going", "next"}},
+                                       {"ops", Json::array({op("Add", {"state", "y"}, {"next"})})}}}})});
   writer_.add<int64_t>("three", "I64", {1}, {3});
   EXPECT_EQ(run(*session(), {1, 2, 3}, {10, 20, 30}), (std::vector<float>{31, 62, 93}));
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "../cpp/bundle_writer.h"
+#include "graph/convert.h"
 #include "graph/graph_session.h"
 #include "program/describe.h"
 
@@ -114,6 +115,11 @@ void add_tensor(Choices& choices, testing::BundleWriter& writer, const std::stri
   writer.add<char>(name, stored, shape, std::vector<char>(data.begin(), data.end()));
 }
 
+Json plain_node(const char* type, const Json& inputs, const char* output) {
+  return {
+      {"op", type}, {"name", ""}, {"inputs", inputs}, {"outputs", Json::array({output})}, {"attrs", Json::object()}};
+}
+
 Json attribute(Choices& choices, const std::vector<std::string>& tensors) {
   switch (choices.below(8)) {
     case 0:
@@ -127,12 +133,9 @@ Json attribute(Choices& choices, const std::vector<std::string>& tensors) {
       return list;
     }
     case 4:
-      return Json{{"tensor", choices.of(tensors)}};
-    case 5:
-      return Json{
-          {"inputs", {"i", "c", "s"}},
-          {"outputs", {"c", "r"}},
-          {"ops", {{{"op", "Neg"}, {"name", ""}, {"inputs", {"s"}}, {"outputs", {"r"}}, {"attrs", Json::object()}}}}};
+      return Json{{"inputs", {"i", "c", "s"}},
+                  {"outputs", {"c", "r"}},
+                  {"ops", Json::array({plain_node("Neg", Json::array({"s"}), "r")})}};
     default:
       return kNumbers[choices.below(10)];
   }
@@ -187,15 +190,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     values.push_back(ops.back()["outputs"][0]);
   }
   // An output states its type: Size gives i64 whatever the last value is.
-  ops.push_back(
-      {{"op", "Size"}, {"name", ""}, {"inputs", {values.back()}}, {"outputs", {"z"}}, {"attrs", Json::object()}});
-  writer.manifest["programs"]["main"] = {{"kind", "graph"},
-                                         {"opset", choices.once_in(8) ? 13 : 28},
-                                         {"dims", Json::object()},
-                                         {"inputs", Json::array()},
-                                         {"outputs", {{{"name", "z"}, {"dtype", "i64"}, {"shape", Json::array()}}}},
-                                         {"states", Json::array()},
-                                         {"ops", ops}};
+  ops.push_back(plain_node("Size", Json::array({values.back()}), "z"));
+  writer.manifest["programs"]["main"] = {
+      {"kind", "graph"},
+      {"opset", choices.once_in(8) ? 13 : 28},
+      {"dims", Json::object()},
+      {"inputs", Json::array()},
+      {"outputs", Json::array({{{"name", "z"}, {"dtype", "i64"}, {"shape", Json::array()}}})},
+      {"states", Json::array()},
+      {"ops", ops}};
   try {
     graph::Limits limits;
     limits.memory = kMaxMemory;

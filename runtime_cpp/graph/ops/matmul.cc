@@ -142,7 +142,7 @@ void gemm(Run& run) {
   with_wide(a.dtype, [&](auto zero) {
     using T = decltype(zero);
     const auto scale = [](T x, double factor) {
-      return factor == 1 ? x : static_cast<T>(static_cast<double>(x) * factor);
+      return factor == 1 ? x : number_cast<T>(static_cast<double>(x) * factor);
     };
     if (!c.defined || beta == 0) {
       if (alpha != 1) {

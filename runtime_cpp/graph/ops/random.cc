@@ -38,7 +38,7 @@ void fill(Run& run, const Shape& shape, DType otherwise, Draw draw) {
     if (!known || !is_float(*known)) run.unsupported("the type '" + name + "'");
     dtype = *known;
   }
-  uint64_t own = static_cast<uint64_t>(static_cast<int64_t>(run.attributes().number("seed", 0) * 1024));
+  uint64_t own = static_cast<uint64_t>(number_cast<int64_t>(run.attributes().number("seed", 0) * 1024));
   uint64_t& state = run.attributes().has("seed") ? own : run.random_state();
   const Tensor y = run.scratch(DType::kF64, shape);
   for (int64_t i = 0; i < y.elements(); ++i) y.as<double>()[i] = draw(state);

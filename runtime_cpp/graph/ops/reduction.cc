@@ -78,7 +78,7 @@ void reduce(Run& run, F row) {
     const int64_t inner = reduced.inner;
     parallel_for(run.pool(), reduced.outer, std::max<int64_t>(1, kMapGrain / std::max<int64_t>(1, inner)),
                  [&](int64_t begin, int64_t end, int) {
-                   for (int64_t i = begin; i < end; ++i) out[i] = static_cast<T>(row(x + i * inner, inner));
+                   for (int64_t i = begin; i < end; ++i) out[i] = number_cast<T>(row(x + i * inner, inner));
                  });
   });
   run.give(0, y, dtype);

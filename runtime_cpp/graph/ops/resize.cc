@@ -129,7 +129,7 @@ std::vector<ResizeAxis> axes_of(Run& run, const Shape& x, const std::vector<doub
     for (const int64_t each : named) {
       ResizeAxis& axis = axes[static_cast<size_t>(axis_of(run, each, x.rank()))];
       axis.scale = common;
-      axis.out = static_cast<int64_t>(std::floor(common * static_cast<double>(axis.in) + 0.5));
+      axis.out = number_cast<int64_t>(std::floor(common * static_cast<double>(axis.in) + 0.5));
     }
   }
   return axes;

@@ -124,7 +124,7 @@ void mel_weight_matrix(Run& run) {
   for (int64_t i = 0; i < mels + 2; ++i) {
     const double hertz = 700 * (std::pow(10.0, (least + static_cast<double>(i) * width) / 2595) - 1);
     const double edge = std::floor(static_cast<double>(size + 1) * hertz / rate);
-    edges.push_back(static_cast<int64_t>(std::min(edge, static_cast<double>(size + 1))));
+    edges.push_back(std::min(number_cast<int64_t>(edge), size + 1));
   }
   const Tensor y = run.scratch(DType::kF32, {bins, mels});
   std::fill_n(y.as<float>(), y.elements(), 0.0f);

@@ -172,7 +172,7 @@ void shrink(Run& run) {
   const double lambda = run.attributes().number("lambd", 0.5), bias = run.attributes().number("bias", 0);
   on_numbers(run, [=]<class T>(T x) -> T {
     const auto value = static_cast<double>(x);
-    return static_cast<T>(value < -lambda ? value + bias : value > lambda ? value - bias : 0);
+    return number_cast<T>(value < -lambda ? value + bias : value > lambda ? value - bias : 0);
   });
 }
 
