@@ -7,6 +7,7 @@ blueprint and the checkpoint.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -48,6 +49,7 @@ _DTYPES = {
     "int64": "I64",
     "uint64": "U64",
     "bool": "BOOL",
+    "bfloat16": "BF16",  # of ml_dtypes; numpy has none
 }
 
 
@@ -66,7 +68,8 @@ class _Part:
 
     @property
     def nbytes(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+        width = 2 if self.dtype == "bfloat16" else np.dtype(self.dtype).itemsize
+        return int(np.prod(self.shape, dtype=np.int64)) * width
 
 
 def make_bundle(
@@ -93,6 +96,25 @@ def make_bundle(
     manifest = _manifest(blueprint, checkpoint, name, source_id)
     _write_atomically(path, manifest, parts, progress)
     return manifest
+
+
+def write_bundle(
+    path: str | os.PathLike[str],
+    manifest: dict[str, Any],
+    tensors: Mapping[str, Array],
+    progress: Progress | None = None,
+) -> None:
+    """Writes a bundle of these tensors; `manifest` gets its format and its hash. Raises BundleWriteError."""
+    manifest.update(anyon_format=FORMAT_VERSION, data_sha256="0" * 64)
+    _write_atomically(Path(path), manifest, [_fixed(name, array) for name, array in tensors.items()], progress)
+
+
+def bundle_bytes(manifest: dict[str, Any], tensors: Mapping[str, Array]) -> bytes:
+    """The same bundle in memory."""
+    manifest.update(anyon_format=FORMAT_VERSION, data_sha256="0" * 64)
+    content = io.BytesIO()
+    _write(content, manifest, [_fixed(name, array) for name, array in tensors.items()], None)
+    return content.getvalue()
 
 
 def _parts(blueprint: Blueprint, checkpoint: Checkpoint) -> list[_Part]:
@@ -260,7 +282,7 @@ def _rows(stored: Array, row: Mapping[str, Any]) -> Array:
     """The rows of the matrix, out of the layout."""
     (first, last), layout = row["rows"], row["layout"]
     if layout == "plain":
-        return stored[first:last]
+        return stored[first:last] if stored.ndim else stored
     if layout == "panel16":
         return unpack_panel16(stored, first, last)
     if layout == "groups16":

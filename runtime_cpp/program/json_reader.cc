@@ -77,6 +77,22 @@ bool JsonReader::is_text() const {
   return value_->is_string();
 }
 
+bool JsonReader::is_integer() const {
+  return value_->is_number_integer();
+}
+
+bool JsonReader::is_number() const {
+  return value_->is_number();
+}
+
+bool JsonReader::is_list() const {
+  return value_->is_array();
+}
+
+bool JsonReader::is_object() const {
+  return value_->is_object();
+}
+
 const std::string& JsonReader::text(size_t max_bytes) const {
   if (!is_text()) fail("is not text");
   const auto& text = value_->get_ref<const std::string&>();

@@ -31,6 +31,10 @@ class JsonReader {
   std::vector<JsonReader> items(size_t max_count) const;
 
   bool is_text() const;
+  bool is_integer() const;
+  bool is_number() const;
+  bool is_list() const;
+  bool is_object() const;
   const std::string& text(size_t max_bytes = 512) const;
   int64_t integer(int64_t min, int64_t max) const;
   double number(double min, double max) const;

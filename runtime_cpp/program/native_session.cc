@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 
+#include "graph/graph_session.h"
 #include "program/describe.h"
 #include "program/fuse.h"
 
@@ -395,6 +396,11 @@ Placement NativeSession::placement() const {
 std::unique_ptr<Session> make_native_session(std::shared_ptr<const Bundle> bundle, const std::string& program,
                                              std::shared_ptr<ThreadPool> pool, Isa isa) {
   if (bundle) bundle->check_not_cut();
+#ifndef ANYON_WITHOUT_GRAPH
+  if (bundle && graph::is_graph_program(*bundle, program)) {
+    return std::make_unique<graph::GraphSession>(std::move(bundle), program, std::move(pool), isa);
+  }
+#endif
   return std::make_unique<NativeSession>(std::move(bundle), program, std::move(pool), isa);
 }
 

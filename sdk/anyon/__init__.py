@@ -37,6 +37,8 @@ from anyon.progress import Progress
 from anyon.results import Segment, Transcript, Word
 
 if TYPE_CHECKING:
+    from anyon.exporting import export
+    from anyon.graph_model import GraphModel
     from anyon.options import TranscribeOptions
     from anyon.registry import available_models
     from anyon.transcription import Transcription
@@ -50,10 +52,12 @@ with suppress(ImportError):
     import anyon.whisper  # noqa: F401
 
 _LAZY = {
+    "GraphModel": "anyon.graph_model",
     "TranscribeOptions": "anyon.options",
     "Transcription": "anyon.transcription",
     "WhisperModel": "anyon.whisper",
     "available_models": "anyon.registry",
+    "export": "anyon.exporting",
 }
 
 __all__ = [
@@ -65,6 +69,7 @@ __all__ = [
     "CancelledError",
     "CheckpointError",
     "ExportError",
+    "GraphModel",
     "HubError",
     "InterruptedTranscription",
     "ModelNotFoundError",
@@ -82,6 +87,7 @@ __all__ = [
     "Word",
     "__version__",
     "available_models",
+    "export",
     "load",
 ]
 

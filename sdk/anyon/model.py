@@ -12,6 +12,7 @@ from anyon.recipes import default_recipe, recipe_spec
 
 if TYPE_CHECKING:
     from anyon.bundle import Bundle
+    from anyon.graph_model import GraphModel
     from anyon.whisper import WhisperModel
 
 MAX_THREADS = 256
@@ -27,8 +28,10 @@ def load(
     cache_dir: str | os.PathLike[str] | None = None,
     progress: bool | Report | None = None,
     recipe: str | os.PathLike[str] | None = None,
-) -> WhisperModel:
+) -> Any:
     """Loads a model; the first time, a checkpoint is converted into a bundle and cached.
+
+    Returns a `WhisperModel`, or a `GraphModel` for what `anyon.export` wrote.
 
     source: a name (`anyon models` lists them: "tiny.en", "base", "turbo", ...), a hub id ("openai/whisper-base",
         "Systran/faster-whisper-base", also "org/name@revision" and "org/name/file.pt"), a checkpoint's folder or file
@@ -73,11 +76,20 @@ def _whisper_class() -> type[WhisperModel]:
     return WhisperModel
 
 
+def _graph_class() -> type[GraphModel]:
+    from anyon.graph_model import GraphModel
+
+    return GraphModel
+
+
 # A manifest's family → the class that runs it, imported when it is needed. A new family is a new row.
-FAMILIES: dict[str, Callable[[], type[WhisperModel]]] = {"whisper": _whisper_class}
+FAMILIES: dict[str, Callable[[], type[WhisperModel | GraphModel]]] = {
+    "whisper": _whisper_class,
+    "graph": _graph_class,
+}
 
 
-def _family(bundle: Bundle) -> type[WhisperModel]:
+def _family(bundle: Bundle) -> type[WhisperModel | GraphModel]:
     row = FAMILIES.get(bundle.family)
     if row is None:
         raise BundleError(

@@ -11,6 +11,7 @@
 #include "core/threads.h"
 #include "frontends/log_mel.h"
 #include "frontends/resample.h"
+#include "graph/op.h"
 #include "loops/compression_ratio.h"
 #include "program/native_session.h"
 #include "sessions.h"
@@ -34,6 +35,16 @@ std::vector<std::string> isa_names() {
   return names;
 }
 
+py::list graph_ops() {
+  py::list rows;
+#ifndef ANYON_WITHOUT_GRAPH
+  for (const std::span<const graph::OpRow> group : graph::all_ops()) {
+    for (const graph::OpRow& row : group) rows.append(py::make_tuple(row.name, row.since, row.attributes));
+  }
+#endif
+  return rows;
+}
+
 py::list tensor_rows(const Bundle& bundle) {
   py::list rows;
   for (const BundleTensor& tensor : bundle.tensors()) {
@@ -49,6 +60,19 @@ void bind_bundle(py::module_& module) {
   py::class_<Bundle, std::shared_ptr<Bundle>>(module, "Bundle", "A bundle file, mapped and validated; immutable.")
       .def(py::init([](const std::string& path) { return std::const_pointer_cast<Bundle>(Bundle::open(path)); }),
            py::arg("path"), py::call_guard<py::gil_scoped_release>())
+      .def_static(
+          "from_bytes",
+          [](const py::bytes& content, const std::string& name) {
+            const std::string_view view = content;
+            // The bundle may be dropped by a thread without the interpreter's lock.
+            const std::shared_ptr<const void> owner(content.inc_ref().ptr(), [](const void* held) {
+              const py::gil_scoped_acquire acquire;
+              Py_DECREF(static_cast<PyObject*>(const_cast<void*>(held)));
+            });
+            return std::const_pointer_cast<Bundle>(
+                Bundle::from_memory(std::as_bytes(std::span(view.data(), view.size())), owner, name));
+          },
+          py::arg("content"), py::arg("name") = "bundle")
       .def_property_readonly("manifest", &Bundle::manifest_text)
       .def_property_readonly("file_bytes", &Bundle::file_bytes)
       .def_property_readonly("data_bytes", &Bundle::data_bytes)
@@ -122,6 +146,8 @@ PYBIND11_MODULE(_native, module) {
       "isa", [] { return std::string(name(selected_isa())); }, "The ISA in use; ANYON_ISA forces one.");
   module.def("supported_isas", &isa_names);
   module.def("build_info", &build_info);
+  module.def("graph_ops", &graph_ops,
+             "(ONNX op, its oldest opset, its attributes) of all that graph programs may use.");
   py::class_<ThreadPool, std::shared_ptr<ThreadPool>>(module, "ThreadPool")
       .def(py::init<int>(), py::arg("threads"))
       .def_property_readonly("size", &ThreadPool::size);

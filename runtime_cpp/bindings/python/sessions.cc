@@ -31,7 +31,12 @@ std::vector<py::array> run_with_arrays(Session& session, const std::vector<py::a
                                               std::to_string(inputs.size()) + ": see Session.inputs for their order");
   }
   std::vector<TensorView> input_views;
-  for (const py::array& input : inputs) input_views.push_back(view_of(input));
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    input_views.push_back(view_of(inputs[i]));
+    // numpy has no bfloat16; its bits come as uint16.
+    DType& dtype = input_views.back().dtype;
+    if (dtype == DType::kU16 && session.inputs()[i].dtype == DType::kBF16) dtype = DType::kBF16;
+  }
   std::vector<TensorView> output_views(session.outputs().size());
   {
     py::gil_scoped_release release;

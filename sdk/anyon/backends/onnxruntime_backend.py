@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 INSTALL = "pip install 'anyon[onnxruntime]'"
 _PROVIDER = "CPUExecutionProvider"
-_UINT4 = 21  # onnx.TensorProto.UINT4
+# onnx.TensorProto's numbers of the types that numpy lacks
+_ONNX_TYPES = {"uint4": 21, "bfloat16": 16}
 
 Array = NDArray[Any]
 
@@ -137,7 +138,7 @@ class OnnxSession(_native.Session):
     def _batch(self, inputs: list[Array]) -> int:
         """Rows of this run: what the inputs that are no broadcast ones have."""
         for array, spec in zip(inputs, self._input_specs, strict=True):
-            if spec["shape"][0] == "batch" and not spec.get("broadcast"):
+            if spec["shape"][:1] == ["batch"] and not spec.get("broadcast"):
                 return len(array)
         return 1
 
@@ -146,8 +147,8 @@ def _value(array: Array, dtype: str | None = None) -> Any:
     """dtype: what the array holds when numpy has no such type."""
     import onnxruntime
 
-    if dtype == "uint4":
-        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(array, _UINT4)
+    if dtype in _ONNX_TYPES:
+        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(array, _ONNX_TYPES[dtype])
     return onnxruntime.OrtValue.ortvalue_from_numpy(array)
 
 

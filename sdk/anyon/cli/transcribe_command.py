@@ -15,7 +15,7 @@ from anyon.cli.panels import Command
 from anyon.cli.reporting import JsonLines, Reporter, Terminal
 from anyon.cli.transcribe_options import transcribe_options
 from anyon.cues import one_line
-from anyon.errors import AnyonError, InterruptedTranscription
+from anyon.errors import AnyonError, InterruptedTranscription, OptionError
 
 if TYPE_CHECKING:
     from anyon.results import Transcript
@@ -74,7 +74,10 @@ def _load(arguments: dict[str, Any], reporter: Reporter) -> WhisperModel:
     import anyon
 
     started = time.perf_counter()
-    model = anyon.load(arguments.pop("model"), progress=reporter.progress, **arguments)
+    source = arguments.pop("model")
+    model = anyon.load(source, progress=reporter.progress, **arguments)
+    if not isinstance(model, anyon.WhisperModel):
+        raise OptionError(f"{source}: is a {type(model).__name__}, which transcribes nothing (give a speech model)")
     reporter.loaded(model, time.perf_counter() - started)
     return model
 
