@@ -67,14 +67,14 @@ def trace(seconds: float = 30.0) -> Any:
 
 @cache
 def bundle(folder: Path, recipe: str = "f32", equalised: bool = True) -> Path:
-    """tiny.en converted by the blueprint in the package; equalised: as the recipe says, False: not."""
+    """tiny.en converted by the blueprint in the package; equalised: and rotated, as the recipe says; False: neither."""
     from anyon_export.blueprint import load
     from anyon_export.blueprints import blueprint_path
     from anyon_export.bundle import make_bundle
     from anyon_export.quantize import quantize
     from anyon_quantization.recipes import standard
 
-    chosen = standard(recipe) if equalised else replace(standard(recipe), equalise={})
+    chosen = standard(recipe) if equalised else replace(standard(recipe), equalise={}, rotate=())
     path = folder / f"tiny.en.{recipe}{'' if equalised else '.plain'}.anyon"
     make_bundle(quantize(load(blueprint_path("tiny.en")), chosen), checkpoint(), path)
     return path
