@@ -14,6 +14,7 @@ from anyon_quantization.schemes import scheme
 
 _NORM = (0.0, 0.25, 0.5, 0.75)  # exponents tried of a column's size in the inputs
 _WEIGHTS = (0.0, 0.25, 0.5, 0.75)  # and in the matrices
+_CLEARLY = 0.9  # of the usual exponents' error
 _MOST_ROWS = 512  # of a matrix that the search looks at: an even choice of them says enough
 
 
@@ -29,17 +30,23 @@ def column_scales(rms: Array, matrices: Sequence[Array], powers: tuple[float, fl
 
 
 def choose_powers(
-    rows: Array, moments: Array, matrices: Mapping[str, Array], schemes: Mapping[str, str], bits: int
+    rows: Array,
+    moments: Array,
+    matrices: Mapping[str, Array],
+    schemes: Mapping[str, str],
+    bits: int,
+    usual: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[float, float]:
     """The exponents with the least error of the products on rows (R, K), inputs rounded to `bits` and weights by their
-    schemes, each relative to the size of its product. matrices: by name, (N, K)."""
+    schemes, each relative to the size of its product. matrices: by name, (N, K). The usual exponents stay unless
+    others are better by more than a sample's chance."""
     rms = np.sqrt(np.diag(moments))
     exact = {}
     for name, matrix in matrices.items():
         step = -(-len(matrix) // _MOST_ROWS)
         exact[name] = (matrix[::step], rows @ matrix[::step].T)
-    best, least = (0.0, 0.0), np.inf
-    for powers in itertools.product(_NORM, _WEIGHTS):
+    best, least = usual, np.inf
+    for powers in (usual, *itertools.product(_NORM, _WEIGHTS)):
         columns = column_scales(rms, list(matrices.values()), powers)
         x = round_inputs(rows / columns, bits)
         error = 0.0
@@ -49,7 +56,7 @@ def choose_powers(
             rounded = chosen.unpack(chosen.pack(scaled), *scaled.shape)
             error += float(((x @ rounded.T - product) ** 2).sum() / max(float((product**2).sum()), 1e-30))
         if error < least:
-            best, least = powers, error
+            best, least = powers, error * (_CLEARLY if powers == usual else 1)
     return best
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from anyon import _native
 from anyon.engines import Engine, EngineRack
+from anyon.errors import OptionError
 from anyon.progress import Progress, Report
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 # Moments held at a time; more of them take another pass over the recordings.
 _MOST_BYTES = 2 << 30
 _MEMORY = "/dev/shm"
-# What the decoder is calibrated on: what it says itself, and samples, because a recording has few tokens.
-_TEMPERATURES = (0.0, 1.0, 1.0)
+# What the decoder is calibrated on: what it says itself, and samples beside it, because a recording has few tokens.
+_TEMPERATURES, _SAMPLES = (0.0, 1.0, 1.0), 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +88,17 @@ def collect(
             for index, recording in enumerate(recordings):
                 done = number * len(recordings) + index
                 report(Progress("calibrate", done, len(passes) * len(recordings), "recordings"))
-                listening |= taps.keys()
+                listening.update(taps)
                 for temperature in _TEMPERATURES:
-                    model.transcribe(
-                        recording.path, temperature=temperature, beam_size=1, best_of=1, **recording.options
-                    )
+                    options = {"temperature": temperature, "beam_size": 1, "best_of": _SAMPLES, **recording.options}
+                    model.transcribe(recording.path, **options)
                     # The encoder hears the same each time, thousands of frames of it: once is enough.
-                    listening -= {"encoder"}
+                    listening.discard("encoder")
         for (program, value), collector in collectors.items():
+            if not collector.inputs().count:
+                raise OptionError(
+                    f"calibration: nothing reached {value} of the {program}: is there speech in these files?"
+                )
             found |= dict.fromkeys(taps[program][value], collector.inputs())
     return found
 
