@@ -109,12 +109,12 @@ class Parser {
     return slot;
   }
 
-  static Tensor weight(const BundleTensor& stored) {
+  Tensor weight(const BundleTensor& stored) const {
     constexpr int64_t kMostEmpty = 1 << 20;  // of a dimension beside one that is 0
     for (const int64_t dim : stored.view.shape.dims()) {
       if (stored.view.bytes() == 0 && dim > kMostEmpty) {
-        throw Error(Status::kBadProgram,
-                    "tensor '" + stored.name + "' is empty and has a dimension of " + std::to_string(dim));
+        throw Error(Status::kBadProgram, program_.where + ": tensor '" + stored.name +
+                                             "' is empty and has a dimension of " + std::to_string(dim));
       }
     }
     Tensor tensor;

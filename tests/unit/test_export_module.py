@@ -134,6 +134,22 @@ def test_a_module_that_pytorch_cannot_export_is_named(tmp_path: Path) -> None:
         anyon.export(Branch(), (torch.ones(3),), path=tmp_path / "branch.anyon")
 
 
+class Counter(torch.nn.Module):  # type: ignore[name-defined,misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(1))
+
+    def forward(self, x: Any) -> Any:
+        self.seen += 1
+        return x + self.seen
+
+
+def test_a_module_that_remembers_in_its_buffers_is_refused(tmp_path: Path) -> None:
+    """A graph would forget what it remembers: the first run agrees with PyTorch, the second would not."""
+    with pytest.raises(anyon.ExportError, match="Counter changes its buffers seen while it runs"):
+        anyon.export(Counter(), (torch.ones(3),), path=tmp_path / "counter.anyon")
+
+
 class Nested(torch.nn.Module):  # type: ignore[name-defined,misc]
     def forward(self, pair: Any) -> Any:
         return pair[0] + pair[1], [pair[0] * 2, pair[1].to(torch.bfloat16)]

@@ -79,11 +79,9 @@ class _Writer:
             self._types[info.name] = info.type.tensor_type.elem_type
         # Names of values that nodes make: a tensor of that name would be read in their place.
         made = {name for node in walk(model.graph) if node.op_type != "Constant" for name in node.output}
-        ports = {info.name for info in [*model.graph.input, *model.graph.output]}
-        initializers = {tensor.name for tensor in model.graph.initializer}
-        self._taken = (made | ports | set(self._external.values())) - (
-            initializers - {i.name for i in model.graph.output}
-        )
+        outputs = {info.name for info in model.graph.output}
+        inputs = {info.name for info in model.graph.input} - {tensor.name for tensor in model.graph.initializer}
+        self._taken = made | inputs | outputs | set(self._external.values())
 
     def write(self) -> GraphProgram:
         graph = self._model.graph

@@ -100,8 +100,16 @@ def trace(
     arguments = () if isinstance(example_inputs, Mapping) else tuple(example_inputs)
     keywords = dict(example_inputs) if isinstance(example_inputs, Mapping) else {}
     module = module.eval()
+    before = _buffer_versions(module)
     with plain_arithmetic():
         returned = module(*arguments, **keywords)
+    changed = [name for name, version in _buffer_versions(module).items() if before.get(name) != version]
+    if changed:
+        # torch.onnx drops such a change without a word: the first run would agree with PyTorch, later ones would not.
+        raise ExportError(
+            f"export: {type(module).__name__} changes its buffers {', '.join(changed[:5])} while it runs, "
+            "which a graph cannot keep (take them as arguments of forward and return them)"
+        )
     try:
         with _quiet_and_size_oblivious(), torch.no_grad():
             exported = torch.export.export(
@@ -140,6 +148,11 @@ def trace(
     _strip_provenance(proto)
     onnx.checker.check_model(_without_external_data(proto), full_check=True)
     return TracedModule(proto, kept, bounds, notes, inputs, [leaf for _, leaf in leaves])
+
+
+def _buffer_versions(module: nn.Module) -> dict[str, tuple[int, int]]:
+    """What differs after a buffer was replaced or written to."""
+    return {name: (id(buffer), buffer._version) for name, buffer in module.named_buffers()}
 
 
 def _is_tensor(leaf: Any) -> bool:

@@ -88,7 +88,8 @@ Tensor convolve(Run& run, const Tensor& x, const Tensor& weight, const Window& w
 void conv(Run& run) {
   const DType dtype = run.input(0).dtype;
   if (!is_float(dtype)) run.unsupported("an input of integers");
-  const Tensor x = run.input_as(0, DType::kF32), weight = run.input_as(1, DType::kF32);
+  const Tensor x = run.input_as(0, DType::kF32);
+  const Tensor weight = run.derived(1, [&] { return run.input_as(1, DType::kF32); });
   const Window window = window_of(run, x.shape, kernel_of(run, &weight.shape));
   const Tensor y = convolve(run, x, weight, window);
   if (run.has(2)) {
@@ -197,12 +198,13 @@ Window transposed_window(const Run& run, const Shape& x, const std::vector<int64
 void conv_transpose(Run& run) {
   const DType dtype = run.input(0).dtype;
   if (!is_float(dtype)) run.unsupported("an input of integers");
-  const Tensor x = run.input_as(0, DType::kF32), weight = run.input_as(1, DType::kF32);
-  if (weight.shape.rank() < 3) run.fail("its weight has no spatial axis");
-  const Window window = transposed_window(run, x.shape, kernel_of(run, &weight.shape));
+  const Tensor x = run.input_as(0, DType::kF32);
+  const Shape weight = run.input(1).shape;
+  if (weight.rank() < 3) run.fail("its weight has no spatial axis");
+  const Window window = transposed_window(run, x.shape, kernel_of(run, &weight));
   const int64_t group = group_of(run, x.shape[1]), batch = x.shape[0], k = x.shape[1] / group;
-  const int64_t rows = weight.shape[1], wide_rows = rows * window.taps;
-  if (weight.shape[0] != x.shape[1] || weight.elements() != x.shape[1] * wide_rows) {
+  const int64_t rows = weight[1], wide_rows = rows * window.taps;
+  if (weight[0] != x.shape[1] || weight.elements() != x.shape[1] * wide_rows) {
     run.fail("its weight does not fit its input");
   }
   std::vector<int64_t> dims = {batch, rows * group};
@@ -213,7 +215,7 @@ void conv_transpose(Run& run) {
   const Tensor turned = run.derived(1, [&] {
     const Tensor all = run.scratch(DType::kF32, {group, wide_rows, k});
     const std::array<int64_t, 3> strides = {k * wide_rows, 1, wide_rows};
-    copy_strided(weight, 0, strides, all);
+    copy_strided(run.input_as(1, DType::kF32), 0, strides, all);
     return all;
   });
   const int64_t step = positions_at_once(window), plane = window.in_elements();

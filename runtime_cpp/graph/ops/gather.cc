@@ -87,7 +87,8 @@ void gather_nd(Run& run) {
   const std::vector<int64_t> places = run.integers(1);
   const Strides strides = strides_of(x.shape);
   const Tensor y = run.make(0, x.dtype, shape);
-  const int64_t tuples = depth == 0 ? y.elements() : static_cast<int64_t>(places.size()) / std::max<int64_t>(1, depth);
+  int64_t tuples = 1;
+  for (const int64_t dim : indices.shape.dims().first(static_cast<size_t>(rank - 1))) tuples *= dim;
   for (int64_t t = 0; t < tuples && row != 0; ++t) {
     int64_t offset = t / std::max<int64_t>(1, tuples / std::max<int64_t>(1, batches)) * per_batch;
     for (int64_t d = 0; d < depth; ++d) {

@@ -72,10 +72,12 @@ Tensor multiply_stack(Run& run, const Stack& stack, const Tensor& a, const Tenso
   return y;
 }
 
-Tensor multiply_floats(Run& run, const Stack& stack, const Tensor& a, const Tensor& b, bool b_is_input) {
+// A weight is converted and packed once for the session.
+Tensor multiply_floats(Run& run, const Stack& stack, const Tensor& a) {
   const Tensor y = run.scratch(DType::kF32, stack.result);
   const int64_t m = stack.m, n = stack.n, k = stack.k, matrix = (n + 15) / 16 * 16 * k;
-  const auto pack_all = [&] {
+  const Tensor packed = run.derived(1, [&] {
+    const Tensor b = run.wide_input(1);
     const int64_t count = stack.batch_b.elements();
     if (count == 1) return pack_columns(run, b.as<const float>(), k, n, n, 1);
     const Tensor all = run.scratch(DType::kF32, {count, matrix});
@@ -84,14 +86,12 @@ Tensor multiply_floats(Run& run, const Stack& stack, const Tensor& a, const Tens
       if (matrix != 0) std::memcpy(all.as<float>() + i * matrix, one.data, static_cast<size_t>(one.bytes()));
     }
     return all;
-  };
+  });
   if (stack.batch_a.elements() > 1 && stack.batch_b.elements() == 1) {
     // One matrix for all: the rows of every batch are rows of one product.
-    const Tensor packed = b_is_input ? run.derived(1, pack_all) : pack_all();
     multiply(run, a.as<const float>(), k, packed.as<const float>(), y.as<float>(), n, stack.batch.elements() * m, n, k);
     return y;
   }
-  const Tensor packed = b_is_input ? run.derived(1, pack_all) : pack_all();
   stack.for_each([&](int64_t which_a, int64_t which_b, int64_t which_y) {
     multiply(run, a.as<const float>() + which_a * m * k, k, packed.as<const float>() + which_b * matrix,
              y.as<float>() + which_y * m * n, n, m, n, k);
@@ -102,9 +102,10 @@ Tensor multiply_floats(Run& run, const Stack& stack, const Tensor& a, const Tens
 void matmul(Run& run) {
   const DType dtype = run.input(0).dtype;
   if (run.input(1).dtype != dtype) run.fail("its factors are of different types");
-  const Tensor a = run.wide_input(0), b = run.wide_input(1);
-  const Stack stack(run, a.shape, b.shape);
-  if (a.dtype == DType::kF32) return run.give(0, multiply_floats(run, stack, a, b, true), dtype);
+  const Tensor a = run.wide_input(0);
+  const Stack stack(run, a.shape, run.input(1).shape);
+  if (a.dtype == DType::kF32) return run.give(0, multiply_floats(run, stack, a), dtype);
+  const Tensor b = run.wide_input(1);
   with_wide(a.dtype, [&](auto zero) { run.give(0, multiply_stack<decltype(zero)>(run, stack, a, b), dtype); });
 }
 
@@ -119,20 +120,22 @@ void gemm(Run& run) {
   const DType dtype = run.input(0).dtype;
   if (run.input(1).dtype != dtype) run.fail("its factors are of different types");
   Tensor a = run.wide_input(0);
-  const Tensor b = run.wide_input(1);
-  if (a.shape.rank() != 2 || b.shape.rank() != 2) run.fail("its factors are no matrices");
+  const Shape b = run.input(1).shape;
+  if (a.shape.rank() != 2 || b.rank() != 2) run.fail("its factors are no matrices");
   if (run.attributes().flag("transA")) a = transposed(run, a);
   const bool trans_b = run.attributes().flag("transB");
   const double alpha = run.attributes().number("alpha", 1), beta = run.attributes().number("beta", 1);
-  const int64_t m = a.shape[0], k = a.shape[1], n = b.shape[trans_b ? 0 : 1];
-  if (b.shape[trans_b ? 1 : 0] != k) run.fail("its factors do not fit each other");
+  const int64_t m = a.shape[0], k = a.shape[1], n = b[trans_b ? 0 : 1];
+  if (b[trans_b ? 1 : 0] != k) run.fail("its factors do not fit each other");
   Tensor y = run.scratch(a.dtype, {m, n});
   if (a.dtype == DType::kF32) {
-    const Tensor packed =
-        run.derived(1, [&] { return pack_columns(run, b.as<const float>(), k, n, trans_b ? 1 : n, trans_b ? k : 1); });
+    const Tensor packed = run.derived(1, [&] {
+      const Tensor right = run.wide_input(1);
+      return pack_columns(run, right.as<const float>(), k, n, trans_b ? 1 : n, trans_b ? k : 1);
+    });
     multiply(run, a.as<const float>(), k, packed.as<const float>(), y.as<float>(), n, m, n, k);
   } else {
-    const Tensor right = trans_b ? transposed(run, b) : b;
+    const Tensor right = trans_b ? transposed(run, run.wide_input(1)) : run.wide_input(1);
     with_wide(a.dtype, [&](auto zero) {
       using T = decltype(zero);
       multiply_plain(a.as<const T>(), right.as<const T>(), y.as<T>(), m, n, k);

@@ -41,7 +41,7 @@ void batch_normalization(Run& run) {
   const Tensor mean = channel_input(run, 3, channels), variance = channel_input(run, 4, channels);
   const Tensor y = run.scratch(DType::kF32, x.shape);
   const Tensor next_mean = run.scratch(DType::kF32, {channels}), next_variance = run.scratch(DType::kF32, {channels});
-  for (int64_t c = 0; c < channels; ++c) {
+  const auto channel = [&](int64_t c) {
     double mu = mean.as<const float>()[c], var = variance.as<const float>()[c];
     if (training) {
       const double count = static_cast<double>(batch * plane);
@@ -68,7 +68,11 @@ void batch_normalization(Run& run) {
       float* to = y.as<float>() + (b * channels + c) * plane;
       for (int64_t i = 0; i < plane; ++i) to[i] = (from[i] - static_cast<float>(mu)) * factor + added;
     }
-  }
+  };
+  parallel_for(run.pool(), channels, std::max<int64_t>(1, kMapGrain / std::max<int64_t>(1, batch * plane)),
+               [&](int64_t begin, int64_t end, int) {
+                 for (int64_t c = begin; c < end; ++c) channel(c);
+               });
   run.give(0, y, dtype);
   if (training) {
     run.give(1, next_mean, run.input(3).dtype);

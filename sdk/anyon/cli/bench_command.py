@@ -56,14 +56,14 @@ def command(
 ) -> None:
     """Measure MODEL on this machine, on the recording FILE (default: the one that comes with anyon[demo])."""
     import anyon
-    from anyon.cli.transcribe_command import demo_recording
+    from anyon.cli.transcribe_command import demo_recording, speech_model
     from anyon.engines import default_threads
 
     audio = Path(file) if file else demo_recording()
     report: dict[str, Any] = {"model": model, "audio": audio.name, "rows": []}
     for count in threads or sorted({1, default_threads()}):
         started = time.perf_counter()
-        loaded = anyon.load(model, backend=backend, threads=count, recipe=recipe)
+        loaded = speech_model(anyon.load(model, backend=backend, threads=count, recipe=recipe), model)
         load = time.perf_counter() - started
         row = {"threads": count, "load_s": load, **_measured(loaded, audio, runs, as_json)}
         report["recipe"] = loaded.info["recipe"]

@@ -75,10 +75,17 @@ def _load(arguments: dict[str, Any], reporter: Reporter) -> WhisperModel:
 
     started = time.perf_counter()
     source = arguments.pop("model")
-    model = anyon.load(source, progress=reporter.progress, **arguments)
+    model = speech_model(anyon.load(source, progress=reporter.progress, **arguments), source)
+    reporter.loaded(model, time.perf_counter() - started)
+    return model
+
+
+def speech_model(model: Any, source: str) -> WhisperModel:
+    """The loaded model; OptionError when it is none that transcribes."""
+    import anyon
+
     if not isinstance(model, anyon.WhisperModel):
         raise OptionError(f"{source}: is a {type(model).__name__}, which transcribes nothing (give a speech model)")
-    reporter.loaded(model, time.perf_counter() - started)
     return model
 
 
