@@ -7,7 +7,7 @@ The initializers stay outside the graph: rows of the manifest say where in the b
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,10 +40,10 @@ class _Weight:
 
 
 def quantise_graph(
-    graph: bytes, initializers: Mapping[str, Row], schemes: Mapping[str, str], rotated: Collection[str]
+    graph: bytes, initializers: Mapping[str, Row], schemes: Mapping[str, str], rotated: Mapping[str, str]
 ) -> tuple[bytes, dict[str, Row]]:
     """graph: a serialized ModelProto; initializers: its rows in the manifest; schemes: bundle tensor -> scheme;
-    rotated: the tensors that `rotate` has turned.
+    rotated: the tensors that `rotate` has turned -> the scheme of the squares beside them.
 
     Returns the graph and the rows after. Weights whose tensor has no scheme stay as they are. The transpose of a weight
     is dequantised from transposed values, which is what engines can fuse into a product of quantised weights; a tied
@@ -64,7 +64,7 @@ def quantise_graph(
     return model, {name: row for name, row in initializers.items() if name not in weights} | added
 
 
-def _graph(graph: bytes, weights: dict[str, _Weight], rotated: Collection[str]) -> tuple[bytes, dict[str, Row]]:
+def _graph(graph: bytes, weights: dict[str, _Weight], rotated: Mapping[str, str]) -> tuple[bytes, dict[str, Row]]:
     """The new nodes go first: nothing but initializers comes before them."""
     kept = b""
     squares: dict[str, _Weight] = {}
@@ -83,7 +83,10 @@ def _graph(graph: bytes, weights: dict[str, _Weight], rotated: Collection[str]) 
             if table is not None and table.row["tensor"] in rotated:
                 if op not in ("Gather", "MatMul"):
                     raise ValueError(f"{op} reads {table.row['tensor']}, which is rotated")
-                whole = _looked_up(value, table, squares) if op == "Gather" else _multiplied(value, table, squares)
+                rewrite, end = (_looked_up, UP) if op == "Gather" else (_multiplied, DOWN)
+                square = _square(table, end, rotated[table.row["tensor"]])
+                squares[square.row["tensor"]] = square
+                whole = rewrite(value, square.turned[0])
         kept += whole
     nodes, tensors = b"", b""
     rows: dict[str, Row] = {}
@@ -99,32 +102,30 @@ def _graph(graph: bytes, weights: dict[str, _Weight], rotated: Collection[str]) 
     return nodes + kept + tensors, rows
 
 
-def _looked_up(gather: bytes, table: _Weight, squares: dict[str, _Weight]) -> bytes:
+def _looked_up(gather: bytes, square: str) -> bytes:
     """Fields of a graph: the look-up under another name, and the product that turns its rows back."""
     output = _text(gather, _NODE_OUTPUT)
     inner = f"{output}.rotated"
     renamed = b"".join(whole for number, _, _, whole in fields(gather) if number != _NODE_OUTPUT)
-    matrix = _square(table, UP, squares)
-    node = _node("MatMul", [inner, matrix], output)
+    node = _node("MatMul", [inner, square], output)
     return message(_GRAPH_NODE, renamed + message(_NODE_OUTPUT, inner)) + message(_GRAPH_NODE, node)
 
 
-def _multiplied(matmul: bytes, table: _Weight, squares: dict[str, _Weight]) -> bytes:
+def _multiplied(matmul: bytes, square: str) -> bytes:
     """Fields of a graph: the product that turns the inputs, and the product with the table of what it gives."""
     x, weight = (value.decode() for number, _, value, _ in fields(matmul) if number == _NODE_INPUT)
     inner = f"{_text(matmul, _NODE_OUTPUT)}.input"
     others = b"".join(whole for number, _, _, whole in fields(matmul) if number != _NODE_INPUT)
     inputs = message(_NODE_INPUT, inner) + message(_NODE_INPUT, weight)
-    node = _node("MatMul", [x, _square(table, DOWN, squares)], inner)
+    node = _node("MatMul", [x, square], inner)
     return message(_GRAPH_NODE, node) + message(_GRAPH_NODE, inputs + others)
 
 
-def _square(table: _Weight, end: str, squares: dict[str, _Weight]) -> str:
-    """The transpose of the matrix that stands beside a rotated table, which MatMul multiplies with; by its name."""
+def _square(table: _Weight, end: str, scheme: str) -> _Weight:
+    """The matrix that stands beside a rotated table; MatMul multiplies with its transpose."""
     tensor, width = table.row["tensor"] + end, table.row["shape"][1]
     row = {"tensor": tensor, "layout": "panel16", "rows": [0, width], "shape": [width, width]}
-    squares[tensor] = _Weight(row, "f16", [], [f"{tensor}.transposed"])
-    return f"{tensor}.transposed"
+    return _Weight(row, scheme, [], [f"{tensor}.transposed"])
 
 
 def _text(data: bytes, number: int) -> str:

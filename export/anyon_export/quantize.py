@@ -84,7 +84,9 @@ def quantize(blueprint: Blueprint, recipe: Recipe, calibrated: Collection[str] =
         basis = rotation(matrix_of(blueprint.weights[name]))
         moments[name] = product(product(transpose(basis, (1, 0)), moments[name]), basis)
     blueprint = rotate(blueprint, rotated)
-    chosen |= {name + end: _Choice("f16", False) for name in rotated for end in (DOWN, UP)}
+    # The squares beside a table lose less than the table does.
+    squares = {name: "f16" if chosen[name].kind == "int8" else "int8" for name in rotated}
+    chosen |= {name + end: _Choice(square, False) for name, square in squares.items() for end in (DOWN, UP)}
     scales = _equalisers(blueprint, chosen, recipe)
     for site, columns in scales.items():
         for name in set(site.matrices) & set(moments):
@@ -99,7 +101,7 @@ def quantize(blueprint: Blueprint, recipe: Recipe, calibrated: Collection[str] =
         weights |= _weights(name, weight, chosen.get(name), moments.get(name))
     schemes = {name: choice.scheme for name, choice in chosen.items()}
     onnx = {
-        name: OnnxProgram(*quantise_graph(program.graph, program.initializers, schemes, rotated))
+        name: OnnxProgram(*quantise_graph(program.graph, program.initializers, schemes, squares))
         for name, program in blueprint.onnx.items()
     }
     return replace(

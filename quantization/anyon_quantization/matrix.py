@@ -12,7 +12,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Layout = tuple[tuple[int, ...], str]  # shape and numpy dtype name
 
-VERSION = 2  # grows when a scheme gives other values: bundles in caches are made again then
+VERSION = 3  # grows when a scheme gives other values: bundles in caches are made again then
 PANEL = 16  # outputs side by side; kPanel of runtime_cpp/kernels/linear/linear.h
 _BLOCK = 1 << 18  # weights worked on at a time: their float32 copies stay in a core's cache
 

@@ -124,6 +124,8 @@ def from_text(text: str) -> Recipe:
 # keys and values it ends with, are read once for 1500 frames.
 _ENCODER = ("encoder.*.weight", "*.cross_attn.key.weight", "*.cross_attn.value.weight")
 
+# Of the decoder's matrices the ones whose rounding moves the output most for their bytes.
+_SMALL = "decoder.*attn.out.weight"
 _HEAD = "*.token_embedding.weight"
 # The encoder rounds inputs to 8 bits: half of its norms' unevenness moves into the weights, where each row has a scale.
 _EQUALISE = {"encoder.*_ln.weight": (0.5, 0.0), "encoder.ln_post.weight": (0.5, 0.0)}
@@ -150,7 +152,7 @@ STANDARD = {
             wide=("decoder",),
             rotate=(_HEAD,),
             equalise=_EQUALISE,
-            overrides={**dict.fromkeys(_ENCODER, "int8"), _HEAD: "int4"},
+            overrides={**dict.fromkeys((*_ENCODER, _SMALL), "int8"), _HEAD: "int4"},
         ),
     )
 }
