@@ -93,12 +93,6 @@ inline void quantize16(const float* x, int64_t count, const InputScale& scale, u
   }
 }
 
-inline void scale_columns(const float* x, const float* column, int64_t count, float* y) {
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) store(y + i, mul(load(x + i), load(column + i)));
-  for (; i < count; ++i) y[i] = x[i] * column[i];
-}
-
 // The scale at which values up to `largest` in size fit [-127, 127]; 0 where there is nothing sensible to keep.
 inline float symmetric_scale(float largest) {
   const float scale = largest / 127.0f;
