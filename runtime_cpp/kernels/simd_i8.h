@@ -10,6 +10,7 @@
 //   caller
 //                keeps them in range
 //   store_quads  4 x kLanes floats as kLanes x 4 bytes: lane i of a, b, c, d side by side
+//   With AVX-512 VNNI only: add_dot4 is dot4 in place; Inputs are 4 Input, load_inputs, pick<which>(inputs)
 //   kInputLow    the smallest quantised input: 0 where the product takes unsigned inputs, else -128
 #pragma once
 
@@ -54,6 +55,20 @@ inline Input broadcast4(const uint8_t* p) {
 }
 inline Sum dot4(Sum sum, Input x, Weights w) {
   return {_mm512_dpbusd_epi32(sum.v, x.v, w.v)};
+}
+// sum = dot4(sum, x, w). Of the intrinsic GCC makes a load of w for every x, and copies of the sum.
+inline void add_dot4(Sum& sum, Input x, Weights w) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum.v) : "v"(x.v), "v"(w.v));
+}
+struct Inputs {
+  __m512i v;
+};
+inline Inputs load_inputs(const uint8_t* p) {
+  return {_mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+}
+template <int kGroup>
+inline Input pick(Inputs x) {
+  return {_mm512_shuffle_epi32(x.v, static_cast<_MM_PERM_ENUM>(kGroup * 0x55))};
 }
 inline Vec to_float(Sum a) {
   return {_mm512_cvtepi32_ps(a.v)};
