@@ -156,9 +156,9 @@ void dot_stream(const uint8_t* x, int64_t x_stride, const int8_t* weight, int64_
 }
 
 #if defined(ANYON_SIMD_AVX512VNNI)
-// One or two rows at the speed of the second-level cache: a vector of weights each cycle. A load for each input would
-// halve that, so inputs are loaded 16 at a time and picked apart, the second row's every other time only, since
-// shuffles and products share the vector units.
+// One or two rows at the speed of the second-level cache, a vector of weights each cycle. A load for each 4 inputs
+// would halve that, so inputs are loaded 16 at a time and picked apart; of the second row half only, since shuffles and
+// products share the vector units.
 template <int kRows>
 inline void dot_stream_few(const uint8_t* x, int64_t x_stride, const int8_t* weight, int64_t groups, int32_t* tile,
                            int64_t tile_stride) {
