@@ -1,8 +1,11 @@
 // What 4-bit kernels add to simd_i8.h: products of unsigned halves of bytes with signed 8-bit inputs.
 //
-//   Halves         kLanes x 4 weights in 0..15; low_halves(p), high_halves(p) of kLanes x 4 bytes
+//   Halves         kLanes x 4 weights in 0..15; load_halves(p, low, high) of kLanes x 4 bytes, where the higher may
+//                  be left 16 times as large
 //   SignedInput    4 inputs in [-127, 127], the same in every lane; broadcast4_signed
 //   dot4(sum, halves, input)
+//   join(low, high)  the sum of both halves' products
+//   With AVX-512 VNNI only: add_dot4 is dot4 in place; SignedInputs are 4 SignedInput, load_inputs_signed, pick
 //   load_bytes     kLanes bytes as 32-bit sums
 //   load_half      kLanes 16-bit floats
 //   times          lane-wise product with one number
@@ -22,17 +25,35 @@ struct SignedInput {
   __m512i v;
 };
 inline void load_halves(const uint8_t* p, Halves* low, Halves* high) {
-  const __m512i bytes = _mm512_loadu_si512(p), mask = _mm512_set1_epi8(15);
+  __m512i bytes = _mm512_loadu_si512(p);
+  asm("" : "+v"(bytes));  // else GCC loads them for each half
+  const __m512i mask = _mm512_set1_epi8(15);
   low->v = _mm512_and_si512(bytes, mask);
-  high->v = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), mask);
+  high->v = _mm512_andnot_si512(mask, bytes);
+}
+inline Sum join(Sum low, Sum high) {
+  return {_mm512_add_epi32(low.v, _mm512_srai_epi32(high.v, 4))};
 }
 inline SignedInput broadcast4_signed(const int8_t* p) {
   int32_t four;
   __builtin_memcpy(&four, p, 4);
   return {_mm512_set1_epi32(four)};
 }
+struct SignedInputs {
+  __m512i v;
+};
+inline SignedInputs load_inputs_signed(const int8_t* p) {
+  return {_mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+}
+template <int kGroup>
+inline SignedInput pick(SignedInputs x) {
+  return {_mm512_shuffle_epi32(x.v, static_cast<_MM_PERM_ENUM>(kGroup * 0x55))};
+}
 inline Sum dot4(Sum sum, Halves w, SignedInput x) {
   return {_mm512_dpbusd_epi32(sum.v, w.v, x.v)};
+}
+inline void add_dot4(Sum& sum, Halves w, SignedInput x) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum.v) : "v"(w.v), "v"(x.v));  // no copies of the sum, which GCC makes
 }
 inline Sum load_bytes(const uint8_t* p) {
   __m128i bytes;
@@ -133,6 +154,12 @@ inline Vec load_half(const uint16_t* p) {
   return a;
 }
 
+#endif
+
+#if !defined(ANYON_SIMD_AVX512VNNI)
+inline Sum join(Sum low, Sum high) {
+  return add(low, high);
+}
 #endif
 
 }  // namespace anyon::ANYON_SIMD

@@ -10,6 +10,8 @@
 //   caller
 //                keeps them in range
 //   store_quads  4 x kLanes floats as kLanes x 4 bytes: lane i of a, b, c, d side by side
+//   With AVX-512 VNNI only: add_dot4 is dot4 in place; Inputs are 4 Input, load_inputs, pick<which>(inputs);
+//   store_byte_pairs
 //   kInputLow    the smallest quantised input: 0 where the product takes unsigned inputs, else -128
 #pragma once
 
@@ -55,6 +57,20 @@ inline Input broadcast4(const uint8_t* p) {
 inline Sum dot4(Sum sum, Input x, Weights w) {
   return {_mm512_dpbusd_epi32(sum.v, x.v, w.v)};
 }
+// sum = dot4(sum, x, w). Of the intrinsic GCC makes a load of w for every x, and copies of the sum.
+inline void add_dot4(Sum& sum, Input x, Weights w) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum.v) : "v"(x.v), "v"(w.v));
+}
+struct Inputs {
+  __m512i v;
+};
+inline Inputs load_inputs(const uint8_t* p) {
+  return {_mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+}
+template <int kGroup>
+inline Input pick(Inputs x) {
+  return {_mm512_shuffle_epi32(x.v, static_cast<_MM_PERM_ENUM>(kGroup * 0x55))};
+}
 inline Vec to_float(Sum a) {
   return {_mm512_cvtepi32_ps(a.v)};
 }
@@ -66,6 +82,13 @@ inline Sum store_bytes(uint8_t* p, Vec a) {
   const __m128i bytes = _mm512_cvtepi32_epi8(whole);
   __builtin_memcpy(p, &bytes, 16);
   return {whole};
+}
+// kLanes floats in [0, 65535], rounded to integers, as their higher and their lower bytes.
+inline void store_byte_pairs(uint8_t* high, uint8_t* low, Vec a) {
+  const __m512i whole = _mm512_cvtps_epi32(a.v);
+  const __m128i upper = _mm512_cvtepi32_epi8(_mm512_srli_epi32(whole, 8)), lower = _mm512_cvtepi32_epi8(whole);
+  __builtin_memcpy(high, &upper, 16);
+  __builtin_memcpy(low, &lower, 16);
 }
 inline void store_quads(int8_t* p, Vec a, Vec b, Vec c, Vec d) {
   const __m512i low = _mm512_set1_epi32(255);

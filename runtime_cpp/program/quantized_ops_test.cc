@@ -40,24 +40,23 @@ void add_weight_i8(BundleWriter& writer) {
   writer.add<int8_t>("w", "I8", {1, 1, 16, 4}, packed);
   writer.add("w.scale", {2}, {0.5f, 0.25f});
   writer.add<int32_t>("w.sum", "I32", {2}, {6, 0});
-  writer.add("w.column", {3}, {1, 2, 4});
 }
 
 constexpr const char* kLinearI8 = R"({"dims": {"time": [1, 16]}, "states": [],
   "inputs": [{"name": "x", "dtype": "f32", "shape": ["time", 3]}],
   "outputs": [{"name": "y", "dtype": "f32", "shape": ["time", 2]}],
-  "ops": [{"op": "linear_i8", "name": "", "inputs": ["x", "w", "w.scale", "w.sum", "b", "", "w.column"],
+  "ops": [{"op": "linear_i8", "name": "", "inputs": ["x", "w", "w.scale", "w.sum", "b", ""],
            "outputs": ["y"], "attrs": {"k": 3, "n": 2, "activation": "none", "input_bits": 16}}]})";
 
-TEST(QuantizedOps, LinearI8MultipliesRoundedInputsWithColumnsAndBias) {
+TEST(QuantizedOps, LinearI8MultipliesRoundedInputsAndAddsBias) {
   BundleWriter writer;
   add_weight_i8(writer);
   writer.add("b", {2}, {10, 20});
   const auto session = session_of(writer, kLinearI8);
-  // Row 0: 0.5 * (1*1 + 2*2*2 + 3*4*3) + 10; row 1: 0.25 * (-4*1 + 4*4*3) + 20.
+  // Row 0: 0.5 * (1*1 + 2*2 + 3*3) + 10; row 1: 0.25 * (-4*1 + 4*3) + 20.
   const Floats x = {1, 2, 3}, y = run(*session, {view({1, 3}, x)});
-  EXPECT_NEAR(y[0], 32.5, 1e-3);
-  EXPECT_NEAR(y[1], 31, 1e-3);
+  EXPECT_NEAR(y[0], 17, 1e-3);
+  EXPECT_NEAR(y[1], 22, 1e-3);
 }
 
 TEST(QuantizedOps, RefuseWeightsAndAttributesThatDoNotFit) {
@@ -80,7 +79,7 @@ TEST(QuantizedOps, RefuseWeightsAndAttributesThatDoNotFit) {
   EXPECT_NE(problem("\"w.sum\"", "\"w.scale\"").find("'w.scale'"), std::string::npos);
   EXPECT_NE(problem("\"w\"", "\"b\"").find("'b'"), std::string::npos);
   EXPECT_NE(problem("\"input_bits\": 16", "\"input_bits\": 12").find("neither 8 nor 16"), std::string::npos);
-  EXPECT_NE(problem(R"("linear_i8", "name": "", "inputs": ["x", "w", "w.scale", "w.sum", "b", "", "w.column"])",
+  EXPECT_NE(problem(R"("linear_i8", "name": "", "inputs": ["x", "w", "w.scale", "w.sum", "b", ""])",
                     R"("linear_i4", "name": "", "inputs": ["x", "w", "w.scale", "w.sum", "b", ""])")
                 .find("'group'"),
             std::string::npos);

@@ -67,11 +67,6 @@ def symmetric_tokens(x: Array, bits: int) -> Array:
     return np.rint(x / scale) * scale
 
 
-def equalised(x: Array, column: Array | None) -> Array:
-    """The input of a product whose weight's columns were made equally large."""
-    return x if column is None else x * column
-
-
 def int8_product(x: Array, q: Array, scale: Array, bits: int = 8) -> Array:
     """x @ (scale * q).T with x quantised. Sums of products reach 255 * 127 * k: float64 holds them exactly."""
     u, x_scale, zero = quantise_tokens(x, bits)
@@ -124,7 +119,6 @@ class Interpreter:
         sums: Array,
         bias: Array | None,
         residual: Array | None,
-        column: Array | None = None,
         *,
         k: int,
         n: int,
@@ -132,7 +126,7 @@ class Interpreter:
         input_bits: int = 8,
     ) -> Array:
         assert (x.shape[-1], len(scale)) == (k, n)
-        y = int8_product(equalised(x, column), self._int8(weight, scale, sums, k), scale, input_bits)
+        y = int8_product(x, self._int8(weight, scale, sums, k), scale, input_bits)
         return self._finish(y, bias, residual, activation)
 
     def _linear_i4(
@@ -143,7 +137,6 @@ class Interpreter:
         zero: Array,
         bias: Array | None,
         residual: Array | None,
-        column: Array | None = None,
         *,
         k: int,
         n: int,
@@ -152,7 +145,7 @@ class Interpreter:
         input_bits: int = 8,
     ) -> Array:
         assert x.shape[-1] == k
-        rounded_x = symmetric_tokens(equalised(x, column), input_bits)
+        rounded_x = symmetric_tokens(x, input_bits)
         product = rounded_x @ self._kept(unpack_int4, weight, scale, zero, n, k, group).T
         return self._finish(product, bias, residual, activation)
 
@@ -213,12 +206,9 @@ class Interpreter:
         assert table.shape == (rows, width)
         return table[ids].astype(np.float32)
 
-    def _embedding_i8(
-        self, ids: Array, weight: Array, scale: Array, column: Array | None = None, *, rows: int, width: int
-    ) -> Array:
+    def _embedding_i8(self, ids: Array, weight: Array, scale: Array, *, rows: int, width: int) -> Array:
         assert len(scale) == rows
-        table = (self._kept(unpack_int8, weight, rows, width) * scale[:, None])[ids]
-        return table if column is None else table * column
+        return (self._kept(unpack_int8, weight, rows, width) * scale[:, None])[ids]
 
     def _embedding_i4(
         self,
@@ -226,14 +216,12 @@ class Interpreter:
         weight: Array,
         scale: Array,
         zero: Array,
-        column: Array | None = None,
         *,
         rows: int,
         width: int,
         group: int,
     ) -> Array:
-        table = self._kept(unpack_int4, weight, scale, zero, rows, width, group)[ids]
-        return table if column is None else table * column
+        return self._kept(unpack_int4, weight, scale, zero, rows, width, group)[ids]
 
     def _add(self, a: Array, b: Array) -> Array:
         return a + b

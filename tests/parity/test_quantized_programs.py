@@ -124,9 +124,7 @@ def plain_weights(manifest: dict[str, Any], tensors: dict[str, Any]) -> dict[str
     recipe, blueprint, stored = from_json(manifest["quantization"]), load(blueprint_path("tiny.en")), {}
     for name, weight in blueprint.weights.items():
         if weight.layout == "panel16":
-            parts = {"": tensors[name]} | {
-                role: tensors.get(f"{name}.{role}") for role in ("scale", "sum", "zero", "column")
-            }
+            parts = {"": tensors[name]} | {role: tensors.get(f"{name}.{role}") for role in ("scale", "sum", "zero")}
             stored[name] = pack_panel16(scheme(recipe.scheme_of(name)).unpack(parts, *weight.shape))
         else:
             stored[name] = tensors[name].astype(np.float32)

@@ -58,13 +58,13 @@ void embedding_f16(Isa isa, const int64_t* ids, int64_t count, const uint16_t* t
   }
 }
 
-void embedding_i8(const int64_t* ids, int64_t count, const int8_t* table, const float* scale, const float* column,
-                  int64_t rows, int64_t width, float* y) {
+void embedding_i8(const int64_t* ids, int64_t count, const int8_t* table, const float* scale, int64_t rows,
+                  int64_t width, float* y) {
   for (int64_t i = 0; i < count; ++i, y += width) {
     const int64_t id = checked_id(ids[i], i, rows);
     const int8_t* row = table + panel16x4_bytes(id / kPanel * kPanel, width) + id % kPanel * 4;
     for (int64_t j = 0; j < width; ++j) {
-      y[j] = scale[id] * static_cast<float>(row[j / 4 * 64 + j % 4]) * (column == nullptr ? 1.0f : column[j]);
+      y[j] = scale[id] * static_cast<float>(row[j / 4 * 64 + j % 4]);
     }
   }
 }

@@ -18,9 +18,9 @@ void embedding(const int64_t* ids, int64_t count, const float* table, EmbeddingL
 void embedding_f16(Isa isa, const int64_t* ids, int64_t count, const uint16_t* table, EmbeddingLayout layout,
                    int64_t rows, int64_t width, float* y);
 
-// The same from an 8-bit table in linear_i8's panels: y = scale[id] * q * column; column (width) may be null.
-void embedding_i8(const int64_t* ids, int64_t count, const int8_t* table, const float* scale, const float* column,
-                  int64_t rows, int64_t width, float* y);
+// The same from an 8-bit table in linear_i8's panels: y = scale[id] * q.
+void embedding_i8(const int64_t* ids, int64_t count, const int8_t* table, const float* scale, int64_t rows,
+                  int64_t width, float* y);
 
 // The same from a 4-bit table in linear_i4's panels: y = scale * (q - zero), scale (a 16-bit float) and zero by group.
 struct EmbeddingI4Table {

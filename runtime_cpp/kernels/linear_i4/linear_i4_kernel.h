@@ -1,6 +1,8 @@
 // linear_i4's kernels, written once: rounding of rows, and the product group by group.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/activation_math.h"
 #include "kernels/linear_i4/linear_i4.h"
 #include "kernels/linear_i8/rounding.h"
@@ -57,6 +59,47 @@ inline float quantize_i4(const float* x, int64_t count, int64_t group, int64_t g
   return scale;
 }
 
+// sum[half][r][c] += products of one group of weights with kRows rows of bytes.
+template <int kRows>
+inline void sum_group(const uint8_t* weight, const int8_t* x, int64_t x_stride, int64_t group,
+                      Sum (&sum)[2][kRows][kPanelVectorsI4]) {
+#if defined(ANYON_SIMD_AVX512VNNI)
+  // A load for each 4 inputs takes longer than the products. The first row's are loaded 16 at a time and picked apart;
+  // the second row's are not, since shuffles and products share the vector units.
+  if constexpr (kRows <= 2) {
+    for (int64_t i = 0; i < group; i += 16) {
+      const SignedInputs inputs = load_inputs_signed(x + i);
+      const auto octet = [&]<int kOctet>(std::integral_constant<int, kOctet>) __attribute__((always_inline)) {
+        constexpr int kFirst = 8 * kOctet;
+        Halves low, high;
+        load_halves(weight + (i + kFirst) * (kPanelWidthI4 / 2), &low, &high);
+        add_dot4(sum[0][0][0], low, pick<2 * kOctet>(inputs));
+        add_dot4(sum[1][0][0], high, pick<2 * kOctet + 1>(inputs));
+        if constexpr (kRows == 2) {
+          add_dot4(sum[0][1][0], low, broadcast4_signed(x + x_stride + i + kFirst));
+          add_dot4(sum[1][1][0], high, broadcast4_signed(x + x_stride + i + kFirst + 4));
+        }
+      };
+      octet(std::integral_constant<int, 0>{});
+      octet(std::integral_constant<int, 1>{});
+    }
+    return;
+  }
+#endif
+  for (int64_t i = 0; i < group; i += 8) {
+#pragma GCC unroll 16
+    for (int c = 0; c < kPanelVectorsI4; ++c) {
+      Halves low, high;
+      load_halves(weight + i * (kPanelWidthI4 / 2) + c * (kLanes * 4), &low, &high);
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) {
+        sum[0][r][c] = dot4(sum[0][r][c], low, broadcast4_signed(x + r * x_stride + i));
+        sum[1][r][c] = dot4(sum[1][r][c], high, broadcast4_signed(x + r * x_stride + i + 4));
+      }
+    }
+  }
+}
+
 // totals (kRows, 16) = sum over groups of scale * (q - zero) . x for one panel; kRows rows of kParts rows of bytes.
 template <int kRows, int kParts>
 void dot_groups(const LinearI4Block& block, const int8_t* x, const int32_t* x_sums, const uint8_t* weight,
@@ -68,34 +111,23 @@ void dot_groups(const LinearI4Block& block, const int8_t* x, const int32_t* x_su
     for (int c = 0; c < kPanelVectorsI4; ++c) total[r][c] = zero();
   }
   for (int64_t g = 0; g < block.groups; ++g) {
-    // Even and odd octets in sums of their own, so that no product waits for the one before.
+    // Lower and higher halves in sums of their own, so that no product waits for the one before.
     Sum sum[2][kRows * kParts][kPanelVectorsI4];
 #pragma GCC unroll 16
     for (int r = 0; r < kRows * kParts; ++r) {
 #pragma GCC unroll 16
       for (int c = 0; c < kPanelVectorsI4; ++c) sum[0][r][c] = sum[1][r][c] = zero_sum();
     }
-    for (int64_t i = 0; i < block.group; i += 8) {
-#pragma GCC unroll 16
-      for (int c = 0; c < kPanelVectorsI4; ++c) {
-        Halves low, high;
-        load_halves(weight + i * (kPanelWidthI4 / 2) + c * (kLanes * 4), &low, &high);
-#pragma GCC unroll 16
-        for (int r = 0; r < kRows * kParts; ++r) {
-          sum[0][r][c] = dot4(sum[0][r][c], low, broadcast4_signed(x + r * block.x_stride + i));
-          sum[1][r][c] = dot4(sum[1][r][c], high, broadcast4_signed(x + r * block.x_stride + i + 4));
-        }
-      }
-    }
+    sum_group(weight, x, block.x_stride, block.group, sum);
 #pragma GCC unroll 16
     for (int c = 0; c < kPanelVectorsI4; ++c) {
       const Vec group_scale = load_half(scale + c * kLanes);
       const Sum zeros = load_bytes(zero_points + c * kLanes);
 #pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) {
-        Sum products = add(sum[0][r * kParts][c], sum[1][r * kParts][c]);
+        Sum products = join(sum[0][r * kParts][c], sum[1][r * kParts][c]);
         if constexpr (kParts == 2) {
-          products = minus_product(add(sum[0][r * kParts + 1][c], sum[1][r * kParts + 1][c]), -256, products);
+          products = minus_product(join(sum[0][r * kParts + 1][c], sum[1][r * kParts + 1][c]), -256, products);
         }
         products = minus_product(products, x_sums[r * block.groups + g], zeros);
         total[r][c] = fma(to_float(products), group_scale, total[r][c]);

@@ -28,12 +28,12 @@ int64_t ceil_div(int64_t a, int64_t b) {
 int64_t row_stride(int64_t k) {
   return ceil_div(std::max<int64_t>(k, 1), 64) * 64;
 }
-// With room for the row's scale and zero behind it, and for the row times `column` or normalised.
+// With room for the row's scale and zero behind it, and for the row normalised.
 int64_t row_bytes(int64_t k, int input_bits, bool prepared) {
   return row_stride(k) * (input_bits / 8 + (prepared ? 4 : 0)) + 64;
 }
 bool is_prepared(const LinearI8Args& args) {
-  return args.column != nullptr || args.norm != nullptr;
+  return args.norm != nullptr;
 }
 
 // Scratch for `rows` quantised rows.
@@ -50,7 +50,7 @@ struct Scratch {
 
   int parts;
   int64_t stride;
-  float* prepared;  // one row, when there is a column or a norm
+  float* prepared;  // one row, when there is a norm
   uint8_t* q;
   float* scale;
   int32_t* zero;
@@ -127,20 +127,14 @@ class RowProduct {
 
  private:
   const float* prepare(const float* row, float* to) const {
-    if (norm_ != nullptr) {
-      LayerNormArgs norm = *args_.norm;
-      norm.x = row;
-      norm.y = to;
-      norm.rows = 1;
-      norm.width = args_.k;
-      norm_(norm);
-      row = to;
-    }
-    if (args_.column != nullptr) {
-      kernels_.scale_columns(row, args_.column, args_.k, to);
-      row = to;
-    }
-    return row;
+    if (norm_ == nullptr) return row;
+    LayerNormArgs norm = *args_.norm;
+    norm.x = row;
+    norm.y = to;
+    norm.rows = 1;
+    norm.width = args_.k;
+    norm_(norm);
+    return to;
   }
 
   const LinearI8Kernels kernels_;

@@ -29,7 +29,6 @@ struct LinearI8Args {
   const int8_t* weight = nullptr;   // panel16x4, 64-byte aligned for speed
   const float* scale = nullptr;     // (n): weight (i, j) stands for scale[i] * q
   const int32_t* sum = nullptr;     // (n): sum of q over k
-  const float* column = nullptr;    // (k): column j of W is column[j] times as large, or null
   const float* bias = nullptr;      // (n), or null
   const float* residual = nullptr;  // (m, n), rows residual_stride apart, or null; may be y itself
   int64_t residual_stride = 0;
@@ -53,9 +52,9 @@ void linear_i8(Isa isa, const LinearI8Args& args, void* workspace, ThreadPool& p
 // The same with row r of x at x_row(r), wherever that is; args.x is not used.
 void linear_i8(Isa isa, const LinearI8Args& args, FunctionRef<const float*(int64_t row)> x_row, void* workspace,
                ThreadPool& pool);
-// Several products of one x, which is rounded once: x, m, k, input_bits, column and norm are those of the first.
+// Several products of one x, which is rounded once: x, m, k, input_bits and norm are those of the first.
 void linear_group_i8(Isa isa, std::span<const LinearI8Args> group, void* workspace, ThreadPool& pool);
-// `prepared`: with a column or a norm.
+// `prepared`: with a norm.
 int64_t linear_i8_workspace_bytes(int64_t m, int64_t k, int input_bits, bool prepared, int threads);
 
 // What linear_i8() does for rows [first, first + count), on this thread alone. `scratch`: linear_i8_rows_bytes, 64-byte
@@ -110,7 +109,6 @@ struct LinearI8Kernels {
   InputScale (*input_scale)(Range range, int parts);
   void (*quantize)(const float* x, int64_t count, const InputScale& scale, uint8_t* q);
   void (*quantize16)(const float* x, int64_t count, const InputScale& scale, uint8_t* high, uint8_t* low);
-  void (*scale_columns)(const float* x, const float* column, int64_t count, float* y);  // y = x * column
   void (*multiply)(const LinearI8Block& block);
 };
 using linear_i8_kernel = LinearI8Kernels();

@@ -34,10 +34,13 @@ void run(Isa isa, const char* name, const Case& c, double peak, ThreadPool& pool
   const bench::Buffer workspace(linear_i8_workspace_bytes(c.m, c.k, c.input_bits, false, pool.size()) / 4 + 16);
   const double seconds = bench::best_seconds([&] { linear_i8(isa, args, workspace.data(), pool); });
   const double gops = 2.0 * static_cast<double>(c.m * c.n * c.k) / seconds * 1e-9;
-  std::printf("%-34s %d thread%s %5lld x %5lld x %4lld%s %9.1f us %8.1f Gop/s (%3.0f%% of peak)", name, pool.size(),
+  std::printf("%-34s %d thread%s %5lld x %5lld x %4lld%s %9.2f us %8.1f Gop/s (%3.0f%% of peak)", name, pool.size(),
               pool.size() == 1 ? " " : "s", static_cast<long long>(c.m), static_cast<long long>(c.n),
-              static_cast<long long>(c.k), c.activation == Activation::kGelu ? " gelu" : "     ", seconds * 1e6, gops,
-              100.0 * gops / peak);
+              static_cast<long long>(c.k),
+              c.activation == Activation::kGelu ? " gelu"
+              : c.input_bits == 16              ? " x 16"
+                                                : "     ",
+              seconds * 1e6, gops, 100.0 * gops / peak);
   if (c.m <= 16) {
     const double bytes = static_cast<double>(panel16x4_bytes(c.n, c.k));
     const double read = read_bandwidth(isa, static_cast<int64_t>(bytes), pool);
@@ -62,10 +65,13 @@ int main(int argc, char** argv) {
                         {1, 1152, 384},
                         {1, 1536, 384},
                         {1, 384, 1536},
+                        {1, 384, 384, Activation::kNone, 16},
+                        {1, 1152, 384, Activation::kNone, 16},
+                        {1, 1536, 384, Activation::kNone, 16},
+                        {1, 384, 1536, Activation::kNone, 16},
                         {1, 51864, 384},
                         {5, 51864, 384},
-                        {1, 51864, 384, Activation::kNone, 16},
-                        {1, 1536, 384, Activation::kNone, 16}};
+                        {1, 51864, 384, Activation::kNone, 16}};
   std::vector<int> threads = {1, 2};
   if (argc > 2) threads.clear();
   for (int i = 2; i < argc; ++i) threads.push_back(std::atoi(argv[i]));

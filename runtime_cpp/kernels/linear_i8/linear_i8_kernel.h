@@ -96,8 +96,8 @@ inline void multiply_i8(const LinearI8Block& block) {
 namespace anyon {
 
 LinearI8Kernels ANYON_KERNEL_NAME(linear_i8_panel16x4)() {
-  return {ANYON_SIMD::range,      ANYON_SIMD::input_scale,   ANYON_SIMD::quantize,
-          ANYON_SIMD::quantize16, ANYON_SIMD::scale_columns, ANYON_SIMD::multiply_i8};
+  return {ANYON_SIMD::range, ANYON_SIMD::input_scale, ANYON_SIMD::quantize, ANYON_SIMD::quantize16,
+          ANYON_SIMD::multiply_i8};
 }
 
 }  // namespace anyon

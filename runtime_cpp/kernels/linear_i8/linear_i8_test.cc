@@ -18,7 +18,7 @@ struct Product {
   int64_t m, n, k, x_stride, y_stride, residual_stride;
   Activation activation;
   int input_bits;
-  std::vector<float> x, scale, column, bias, residual, y;
+  std::vector<float> x, scale, bias, residual, y;
   std::vector<int8_t> rows, packed;
   std::vector<int32_t> sum;
   std::vector<std::byte> workspace;
@@ -34,7 +34,6 @@ struct Product {
     for (int8_t& value : rows) value = static_cast<int8_t>(random.between(-127, 127));
     finish_weight();
     scale = random.floats(n, 0.001f, 0.02f);
-    if (random.coin()) column = random.floats(k, 0.5f, 2.0f);
     if (random.coin()) bias = random.floats(n);
     if (random.coin()) residual = random.floats(m * residual_stride);
     y.assign(static_cast<size_t>(m * y_stride), kCanary);
@@ -54,7 +53,6 @@ struct Product {
     a.weight = packed.data();
     a.scale = scale.data();
     a.sum = sum.data();
-    a.column = column.empty() ? nullptr : column.data();
     a.input_bits = input_bits;
     a.bias = bias.empty() ? nullptr : bias.data();
     a.residual = residual.empty() ? nullptr : residual.data();
@@ -70,8 +68,7 @@ struct Product {
 
   void run(Isa isa, ThreadPool& pool) { run(isa, args(), pool); }
   void run(Isa isa, const LinearI8Args& a, ThreadPool& pool) {
-    workspace.resize(static_cast<size_t>(linear_i8_workspace_bytes(a.m, k, input_bits, !column.empty(), pool.size())) +
-                     64);
+    workspace.resize(static_cast<size_t>(linear_i8_workspace_bytes(a.m, k, input_bits, false, pool.size())) + 64);
     linear_i8(isa, a, aligned(), pool);
   }
   void* aligned() { return workspace.data() + (64 - reinterpret_cast<uintptr_t>(workspace.data()) % 64) % 64; }
@@ -318,7 +315,6 @@ TEST(Conv1dI8, IsLinearOverZeroPaddedWindows) {
       product.residual = random.floats(time_out * args.cout);
       product.y_stride = args.cout;
       product.input_bits = 8;
-      product.column.clear();
       const std::vector<float> x = random.floats(args.batch * args.time * args.cin);
       std::vector<float> y(static_cast<size_t>(args.batch * time_out * args.cout), kCanary), workspace;
       args.x = x.data();
@@ -348,18 +344,15 @@ TEST(EmbeddingI8, GivesTheRowsOfThePackedTable) {
   Product table(random, 1, 37, 22);
   const std::vector<int64_t> ids = {0, 36, 15, 16, 36};
   std::vector<float> y(ids.size() * 22);
-  embedding_i8(ids.data(), 5, table.packed.data(), table.scale.data(), nullptr, 37, 22, y.data());
+  embedding_i8(ids.data(), 5, table.packed.data(), table.scale.data(), 37, 22, y.data());
   for (size_t i = 0; i < ids.size(); ++i) {
     for (size_t j = 0; j < 22; ++j) {
       const auto id = static_cast<size_t>(ids[i]);
       EXPECT_EQ(y[i * 22 + j], table.scale[id] * static_cast<float>(table.rows[id * 22 + j]));
     }
   }
-  const std::vector<float> column = random.floats(22), without = y;
-  embedding_i8(ids.data(), 5, table.packed.data(), table.scale.data(), column.data(), 37, 22, y.data());
-  for (size_t j = 0; j < y.size(); ++j) EXPECT_EQ(y[j], without[j] * column[j % 22]);
   const int64_t outside = 37;
-  EXPECT_THROW(embedding_i8(&outside, 1, table.packed.data(), table.scale.data(), nullptr, 37, 22, y.data()), Error);
+  EXPECT_THROW(embedding_i8(&outside, 1, table.packed.data(), table.scale.data(), 37, 22, y.data()), Error);
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ int64_t block_bytes(const LinearI8Size& first, const LinearI8Size& second) {
 }
 
 LinearI8Size size_of(const LinearI8Args& args) {
-  return {args.k, args.n, args.input_bits, args.column != nullptr || args.norm != nullptr};
+  return {args.k, args.n, args.input_bits, args.norm != nullptr};
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 // The inner product of every 8-bit matrix op: a few rows of bytes times a few panels, sums in registers.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/simd_i8.h"
 
 namespace anyon::ANYON_SIMD {
@@ -153,13 +155,74 @@ void dot_stream(const uint8_t* x, int64_t x_stride, const int8_t* weight, int64_
   }
 }
 
+#if defined(ANYON_SIMD_AVX512VNNI)
+// One or two rows at the speed of the second-level cache, a vector of weights each cycle. A load for each 4 inputs
+// would halve that, so inputs are loaded 16 at a time and picked apart; of the second row half only, since shuffles and
+// products share the vector units.
+template <int kRows>
+inline void dot_stream_few(const uint8_t* x, int64_t x_stride, const int8_t* weight, int64_t groups, int32_t* tile,
+                           int64_t tile_stride) {
+  static_assert(kRows <= 2);
+  constexpr int kChains = 4;
+  Sum sum[kChains][kRows];
+#pragma GCC unroll 16
+  for (int i = 0; i < kChains; ++i) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) sum[i][r] = zero_sum();
+  }
+  int64_t g = 0;
+  for (; g + kChains <= groups; g += kChains) {
+    Inputs inputs[kRows];
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) inputs[r] = load_inputs(x + r * x_stride + g * 4);
+    const auto step = [&]<int kGroup>(std::integral_constant<int, kGroup>) __attribute__((always_inline)) {
+      const Weights w = load_weights(weight + (g + kGroup) * kPanelWidth * 4);
+      add_dot4(sum[kGroup][0], pick<kGroup>(inputs[0]), w);
+      if constexpr (kRows == 2) {
+        const Input second = kGroup < 2 ? broadcast4(x + x_stride + (g + kGroup) * 4) : pick<kGroup>(inputs[1]);
+        add_dot4(sum[kGroup][1], second, w);
+      }
+    };
+    step(std::integral_constant<int, 0>{});
+    step(std::integral_constant<int, 1>{});
+    step(std::integral_constant<int, 2>{});
+    step(std::integral_constant<int, 3>{});
+  }
+  for (; g < groups; ++g) {
+    const Weights w = load_weights(weight + g * kPanelWidth * 4);
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) add_dot4(sum[0][r], broadcast4(x + r * x_stride + g * 4), w);
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+    store_sum(tile + r * tile_stride, add(add(sum[0][r], sum[1][r]), add(sum[2][r], sum[3][r])));
+  }
+}
+
+// The panels of a strip one after the other: interleaved streams confuse the prefetcher.
+template <int kRows, int kPanels>
+void dot_panels(const uint8_t* x, int64_t x_stride, const int8_t* weight, int64_t panel_stride, int64_t groups,
+                int32_t* tile, int64_t tile_stride) {
+  for (int p = 0; p < kPanels; ++p) {
+    dot_stream_few<kRows>(x, x_stride, weight + p * panel_stride, groups, tile + p * kPanelWidth, tile_stride);
+  }
+}
+#endif
+
 // The kernel for a strip of `rows` and either kStripPanelsI8 panels (`wide`) or one.
 inline micro_kernel_i8* strip_kernel_i8(int64_t rows, bool wide) {
   switch (rows) {
+#if defined(ANYON_SIMD_AVX512VNNI)
+    case 1:
+      return wide ? dot_panels<1, kStripPanelsI8> : dot_panels<1, 1>;
+    case 2:
+      return wide ? dot_panels<2, kStripPanelsI8> : dot_panels<2, 1>;
+#else
     case 1:
       return wide ? dot_strip<1, kStripPanelsI8> : dot_stream<1>;
     case 2:
       return wide ? dot_strip<2, kStripPanelsI8> : dot_stream<2>;
+#endif
 #if !defined(ANYON_SIMD_SCALAR)
     case 3:
       return wide ? dot_strip<3, kStripPanelsI8> : dot_stream<3>;

@@ -12,7 +12,6 @@ void linear_i8(const LinearI8Args& args) {
   std::vector<double> x(static_cast<size_t>(args.k));
   for (int64_t row = 0; row < args.m; ++row) {
     std::vector<float> from(args.x + row * args.x_stride, args.x + row * args.x_stride + args.k);
-    for (size_t j = 0; j < from.size() && args.column != nullptr; ++j) from[j] *= args.column[j];
     float low = 0.0f, high = 0.0f;
     for (int64_t j = 0; j < args.k; ++j) {
       low = std::fmin(low, from[static_cast<size_t>(j)]);

@@ -69,34 +69,34 @@ inline void quantize(const float* x, int64_t count, const InputScale& scale, uin
   }
 }
 
+#if !defined(ANYON_SIMD_AVX512VNNI)
+// kLanes floats in [0, 65535], rounded to integers, as their higher and their lower bytes, both moved by kInputLow.
+inline void store_byte_pairs(uint8_t* high, uint8_t* low, Vec a) {
+  const Vec q = rounded(a), offset = set1(static_cast<float>(kInputLow));
+  const Vec upper = rounded(fma(q, set1(1.0f / 256.0f), set1(-127.5f / 256.0f)));  // q / 256, rounded down
+  store_bytes(high, add(upper, offset));
+  store_bytes(low, add(fnma(upper, set1(256.0f), q), offset));
+}
+#endif
+
 inline void quantize16(const float* x, int64_t count, const InputScale& scale, uint8_t* high, uint8_t* low) {
   const Vec inverse = set1(scale.inverse), zero_point = set1(256.0f * static_cast<float>(scale.zero - kInputLow));
-  const Vec highest = set1(65535.0f), offset = set1(static_cast<float>(kInputLow));
+  const Vec highest = set1(65535.0f);
   for (int64_t i = 0; i < count; i += kLanes) {
     const int64_t left = count - i;
     const Vec value = left >= kLanes ? load(x + i) : load_partial(x + i, left);
-    const Vec q = rounded(max(min(fma(value, inverse, zero_point), highest), zero()));
-    const Vec upper = rounded(fma(q, set1(1.0f / 256.0f), set1(-127.5f / 256.0f)));  // q / 256, rounded down
-    const Vec lower = fnma(upper, set1(256.0f), q);
+    const Vec q = max(min(fma(value, inverse, zero_point), highest), zero());
     if (left >= kLanes) {
-      store_bytes(high + i, add(upper, offset));
-      store_bytes(low + i, add(lower, offset));
+      store_byte_pairs(high + i, low + i, q);
       continue;
     }
     uint8_t lanes[2][kLanes];
-    store_bytes(lanes[0], add(upper, offset));
-    store_bytes(lanes[1], add(lower, offset));
+    store_byte_pairs(lanes[0], lanes[1], q);
     for (int64_t j = 0; j < left; ++j) {
       high[i + j] = lanes[0][j];
       low[i + j] = lanes[1][j];
     }
   }
-}
-
-inline void scale_columns(const float* x, const float* column, int64_t count, float* y) {
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) store(y + i, mul(load(x + i), load(column + i)));
-  for (; i < count; ++i) y[i] = x[i] * column[i];
 }
 
 // The scale at which values up to `largest` in size fit [-127, 127]; 0 where there is nothing sensible to keep.

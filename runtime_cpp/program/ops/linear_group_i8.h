@@ -10,7 +10,7 @@
 namespace anyon {
 
 // Inputs: those of each, kInputs of them, one behind the other; x, and the norm's inputs where all are normed, stand
-// with the first only. No residuals, no columns. One output each.
+// with the first only. No residuals. One output each.
 class LinearGroupI8 : public Op {
  public:
   struct Member {

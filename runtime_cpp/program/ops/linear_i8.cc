@@ -1,5 +1,5 @@
-// linear_i8: inputs [x (..., k), weight panel16x4 (n, k), scale (n), sum (n), bias (n)?, residual (..., n)?,
-// column (k)?] -> (..., n).
+// linear_i8: inputs [x (..., k), weight panel16x4 (n, k), scale (n), sum (n), bias (n)?, residual (..., n)?]
+// -> (..., n).
 #include "program/ops/linear_i8.h"
 
 #include "program/ops/weights.h"
@@ -24,7 +24,6 @@ Shape LinearI8::check(const InferContext& context, int base, Shape x) const {
   }
   expect_panel16x4(context, base + kWeight, n_, k_);
   expect_vector_or_none(context, base + kBias, n_);
-  expect_vector_or_none(context, base + kColumn, k_);
   if (is_normed()) {
     for (const int input : {kNormScale, kNormBias}) expect_vector_or_none(context, base + input, k_);
   }
@@ -37,8 +36,7 @@ Shape LinearI8::check(const InferContext& context, int base, Shape x) const {
 }
 
 int64_t LinearI8::workspace_bytes(const InferContext& context, int base, int64_t rows) const {
-  return linear_i8_workspace_bytes(rows, k_, input_bits_, is_normed() || context.has(base + kColumn),
-                                   context.threads());
+  return linear_i8_workspace_bytes(rows, k_, input_bits_, is_normed(), context.threads());
 }
 
 LinearI8Args LinearI8::args(const RunContext& context, int base, int64_t rows, LayerNormArgs& norm) const {
@@ -47,7 +45,6 @@ LinearI8Args LinearI8::args(const RunContext& context, int base, int64_t rows, L
   args.weight = context.input(base + kWeight).as<int8_t>();
   args.scale = context.f32(base + kScale);
   args.sum = context.input(base + kSum).as<int32_t>();
-  args.column = context.f32(base + kColumn);
   args.input_bits = input_bits_;
   args.bias = context.f32(base + kBias);
   args.residual_stride = n_;
@@ -81,6 +78,6 @@ void LinearI8::run(const RunContext& context) const {
 }
 
 extern const OpRow op_linear_i8;
-constinit const OpRow op_linear_i8 = {"linear_i8", 4, 7, 1, make_op<LinearI8>};
+constinit const OpRow op_linear_i8 = {"linear_i8", 4, 6, 1, make_op<LinearI8>};
 
 }  // namespace anyon

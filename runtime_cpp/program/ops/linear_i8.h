@@ -12,7 +12,7 @@ namespace anyon {
 class LinearI8 : public Op {
  public:
   // kNormScale and kNormBias are inputs of normed() ops only.
-  enum Input { kX, kWeight, kScale, kSum, kBias, kResidual, kColumn, kNormScale, kNormBias, kInputs };
+  enum Input { kX, kWeight, kScale, kSum, kBias, kResidual, kNormScale, kNormBias, kInputs };
 
   explicit LinearI8(AttrReader& attrs);
 

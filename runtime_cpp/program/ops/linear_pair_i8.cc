@@ -11,13 +11,9 @@ void LinearPairI8::infer(InferContext& context) const {
   const Shape& x = context.shape(LinearI8::kX);
   const Shape y = second_->check(context, LinearI8::kInputs, first_->check(context, 0, x));
   if (adds_x_ && y != x) context.fail("x " + shape_text(x) + " cannot be added to " + shape_text(y));
-  const auto size = [&](const LinearI8& op, int base) {
-    const bool prepared = op.is_normed() || context.has(base + LinearI8::kColumn);
-    return LinearI8Size{op.k(), op.n(), op.input_bits(), prepared};
-  };
+  const auto size = [](const LinearI8& op) { return LinearI8Size{op.k(), op.n(), op.input_bits(), op.is_normed()}; };
   context.output(0, DType::kF32, y);
-  context.workspace(linear_pair_i8_workspace_bytes(rows_of(x), size(*first_, 0), size(*second_, LinearI8::kInputs),
-                                                   context.threads()));
+  context.workspace(linear_pair_i8_workspace_bytes(rows_of(x), size(*first_), size(*second_), context.threads()));
 }
 
 void LinearPairI8::run(const RunContext& context) const {
