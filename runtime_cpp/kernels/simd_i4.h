@@ -8,7 +8,6 @@
 //   With AVX-512 VNNI only: add_dot4 is dot4 in place; SignedInputs are 4 SignedInput, load_inputs_signed, pick
 //   load_bytes     kLanes bytes as 32-bit sums
 //   load_half      kLanes 16-bit floats
-//   times          lane-wise product with one number
 #pragma once
 
 #include "kernels/half/half_value.h"
