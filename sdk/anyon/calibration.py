@@ -185,20 +185,24 @@ class _Recorder(_Around):
         super().__init__(program, inner)
         self._found = found
         self._tokens = next((i for i, row in enumerate(inner.inputs) if row[0] == "tokens"), None)
-        self._afresh = True
+        self._kept = 0  # of the window's tokens, when the next run begins
 
     def run(self, inputs: list[Any]) -> list[Any]:
         if self._tokens is None:
             self._found.append(Window([np.array(array) for array in inputs], []))
         else:
-            if self._afresh:
-                self._found[-1].tokens, self._afresh = [], False
-            self._found[-1].tokens += np.asarray(inputs[self._tokens])[0].tolist()
+            kept = self._found[-1].tokens[: self._kept]
+            self._found[-1].tokens = kept + np.asarray(inputs[self._tokens])[0].tolist()
+            self._kept = len(self._found[-1].tokens)
         return self._inner.run(inputs)
 
     def reset_states(self) -> None:
-        self._afresh = True
+        self._kept = 0
         super().reset_states()
+
+    def truncate_states(self, length: int) -> None:
+        self._kept = min(self._kept, length)
+        super().truncate_states(length)
 
 
 def _passes(widths: Mapping[str, int]) -> Iterator[list[str]]:
