@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from anyon_export.bundle import bundle_bytes, write_bundle
 from anyon_export.export import INSTALL, ExportError
-from anyon_export.graph.value_types import Array
+from anyon_export.value_types import Array
 
 if TYPE_CHECKING:
     import onnx

@@ -12,7 +12,7 @@ import onnx
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from anyon_export.graph.functions import MAIN_DOMAIN, walk
-from anyon_export.graph.value_types import Array, storage, stored, value_name
+from anyon_export.value_types import Array, storage, stored, value_name
 
 NEWEST_OPSET = 28
 _MOST = 1 << 40  # a dimension without bounds

@@ -17,7 +17,6 @@ from torch.utils import _pytree as pytree
 
 from anyon_export.engines import plain_arithmetic
 from anyon_export.export import ExportError
-from anyon_export.graph.value_types import Array
 from anyon_export.onnx_export import (
     _inputs_to_weights,
     _quiet_and_size_oblivious,
@@ -25,6 +24,7 @@ from anyon_export.onnx_export import (
     _weights_to_inputs,
     _without_external_data,
 )
+from anyon_export.value_types import Array
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 _STACK = "pkg.torch.onnx.stack_trace"

@@ -11,22 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from anyon_export.expressions import param
 from anyon_export.lowering.graph import Dim, Graph, LoweringError, Node, State, ValueType
 from anyon_export.onnx_export import ProgramSpec
-
-_DTYPES: dict[int, str] = {
-    TensorProto.FLOAT: "f32",
-    TensorProto.FLOAT16: "f16",
-    TensorProto.BFLOAT16: "bf16",
-    TensorProto.DOUBLE: "f64",
-    TensorProto.INT8: "i8",
-    TensorProto.UINT8: "u8",
-    TensorProto.INT16: "i16",
-    TensorProto.UINT16: "u16",
-    TensorProto.INT32: "i32",
-    TensorProto.UINT32: "u32",
-    TensorProto.INT64: "i64",
-    TensorProto.UINT64: "u64",
-    TensorProto.BOOL: "bool",
-}
+from anyon_export.value_types import STORED
 
 
 def import_onnx(model: onnx.ModelProto, spec: ProgramSpec) -> Graph:
@@ -60,7 +45,7 @@ def _value_type(info: onnx.ValueInfoProto) -> ValueType:
     for axis, dim in enumerate(tensor.shape.dim):
         known = dim.WhichOneof("value")
         dims.append(f"?{info.name}.{axis}" if known is None else getattr(dim, known))
-    return ValueType(_DTYPES[tensor.elem_type], tuple(dims))
+    return ValueType(STORED[tensor.elem_type], tuple(dims))
 
 
 def _attribute(attribute: onnx.AttributeProto) -> Any:
