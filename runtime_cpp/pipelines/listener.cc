@@ -106,8 +106,9 @@ bool Listener::believe(const WindowText& text, const SignalEvidence& evidence) {
   info_.tokens += static_cast<int64_t>(text.tokens.size());
   // The model itself takes the window for silence, or the signal is hardly speech, and the text is not likely enough to
   // contradict that.
-  const bool doubtful = options_.speech_gate && (model_doubts_speech(text.no_speech_prob, text.avg_logprob) ||
-                                                 text_is_unfounded(evidence, text.avg_logprob));
+  const bool doubtful =
+      options_.speech_gate && (model_doubts_speech(text.no_speech_prob, text.avg_logprob, text.compression_ratio) ||
+                               text_is_unfounded(evidence, text.avg_logprob));
   if (doubtful) ++info_.gated;
   const bool silent = options_.no_speech_threshold && text.no_speech_prob > *options_.no_speech_threshold &&
                       !(options_.log_prob_threshold && text.avg_logprob > *options_.log_prob_threshold);

@@ -16,6 +16,10 @@ inline constexpr double kLeastChange = 1.75;
 inline constexpr double kDoubtfulNoSpeech = 0.6;
 inline constexpr double kDoubtfulLogprob = -0.65;
 
+// A text that says one thing over and over becomes likely by that alone. openai-whisper's bound for decoding again;
+// here such a text is not believed either where the model takes the window for no speech.
+inline constexpr double kRepeatingRatio = 2.4;
+
 // Clear speech (156 recordings in seven languages) reaches a change of 5.2 dB and a modulation of 7.4 dB within a
 // window; music mostly stays below one of them, and so does speech in heavy noise. Text for such a signal is not
 // believed when it is also less likely than this: it failed at every temperature, and openai-whisper would return it.
@@ -33,8 +37,8 @@ inline bool signal_is_clear_speech(const SignalEvidence& evidence) {
   return evidence.change >= kClearChange && evidence.modulation >= kClearModulation;
 }
 
-inline bool model_doubts_speech(double no_speech_prob, double avg_logprob) {
-  return no_speech_prob > kDoubtfulNoSpeech && avg_logprob < kDoubtfulLogprob;
+inline bool model_doubts_speech(double no_speech_prob, double avg_logprob, double compression_ratio) {
+  return no_speech_prob > kDoubtfulNoSpeech && (avg_logprob < kDoubtfulLogprob || compression_ratio > kRepeatingRatio);
 }
 
 inline bool text_is_unfounded(const SignalEvidence& evidence, double avg_logprob) {
