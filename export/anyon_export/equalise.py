@@ -13,7 +13,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from anyon_export.blueprint import Blueprint, Weight
-from anyon_export.expressions import Expression, divided, equaliser, panel16, times_columns
+from anyon_export.expressions import (
+    Expression,
+    divided,
+    equaliser,
+    hypotenuse,
+    panel16,
+    root_mean_square,
+    times_columns,
+)
 
 Op = dict[str, Any]
 _SELECTING = "gather"  # passes rows on as they are
@@ -62,10 +70,16 @@ def _matrices(ops: list[Op], value: str) -> list[str]:
     return [] if "" in found else list(dict.fromkeys(found))
 
 
-def by_weights(blueprint: Blueprint, site: Site, powers: tuple[float, float]) -> Expression:
-    """s (K,) without calibration: see expressions.equaliser. The norm's own weight and bias stand for activations."""
-    norm = [blueprint.weights[name].expression for name in (site.scale, site.bias)]
-    return equaliser(norm, [matrix_of(blueprint.weights[name]) for name in site.matrices], powers)
+def columns_of(
+    blueprint: Blueprint, site: Site, powers: tuple[float, float], moments: Mapping[str, Expression]
+) -> Expression:
+    """s (K,), see expressions.equaliser. moments: of the inputs of each matrix that calibration measured; without them
+    the norm's own weight and bias stand for the inputs' sizes."""
+    if site.matrices[0] in moments:
+        sizes = root_mean_square(moments[site.matrices[0]])
+    else:
+        sizes = hypotenuse(*(blueprint.weights[name].expression for name in (site.scale, site.bias)))
+    return equaliser(sizes, [matrix_of(blueprint.weights[name]) for name in site.matrices], powers)
 
 
 def matrix_of(weight: Weight) -> Expression:

@@ -18,6 +18,7 @@ from anyon_quantization.float16 import to_half
 from anyon_quantization.float32 import pack_panel16
 from anyon_quantization.matrix import PANEL, QuantizationError
 from anyon_quantization.schemes import scheme
+from anyon_quantization.smoothing import column_scales
 
 Array = npt.NDArray[Any]
 Attributes = Mapping[str, Any]
@@ -128,12 +129,20 @@ def half(of: Expression) -> Expression:
     return make("half", [of])
 
 
-def equaliser(norm: Sequence[Expression], matrices: Sequence[Expression], powers: tuple[float, float]) -> Expression:
-    """(K,) from a layer norm's weight and bias (K,) and matrices (N, K): what to multiply the columns by.
+def hypotenuse(a: Expression, b: Expression) -> Expression:
+    """sqrt(a² + b²), element by element, of one shape."""
+    return make("hypotenuse", [a, b])
 
-    |weight, bias| ** powers[0] / largest of the column ** powers[1], with geometric mean 1; 1 for a column of zeros.
-    """
-    return make("equaliser", [*norm, *matrices], powers=list(powers))
+
+def root_mean_square(moments: Expression) -> Expression:
+    """(K,): the size of each input, from the mean of x xᵀ (K, K)."""
+    return make("root_mean_square", [moments])
+
+
+def equaliser(sizes: Expression, matrices: Sequence[Expression], powers: tuple[float, float]) -> Expression:
+    """(K,) from sizes of inputs (K,) and matrices (N, K) that read them: what to multiply the columns by; see
+    anyon_quantization.smoothing.column_scales."""
+    return make("equaliser", [sizes, *matrices], powers=list(powers))
 
 
 def times_columns(of: Expression, scale: Expression) -> Expression:
@@ -257,19 +266,19 @@ def _infer_quantised(attrs: Attributes, of: Sequence[Expression]) -> tuple[tuple
 
 
 def _infer_equaliser(attrs: Attributes, of: Sequence[Expression]) -> tuple[tuple[int, ...], str]:
-    if len(of) < 3 or {part.shape for part in of[:2]} != {part.shape[1:] for part in of[2:]} or len(of[0].shape) != 1:
+    if len(of) < 2 or {of[0].shape} != {part.shape[1:] for part in of[1:]} or len(of[0].shape) != 1:
         raise ValueError(f"expressions: columns of {[part.shape for part in of]} do not correspond")
     return of[0].shape, "float32"
 
 
 def _equaliser(attrs: Attributes, of: Sequence[Array]) -> Array:
-    norm = np.hypot(of[0], of[1])
-    largest = np.max([np.maximum(part.max(axis=0), -part.min(axis=0)) for part in of[2:]], axis=0)
-    used = (norm > 0) & (largest > 0)
-    exponent = np.zeros(norm.shape, np.float64)
-    exponent[used] = attrs["powers"][0] * np.log2(norm[used]) - attrs["powers"][1] * np.log2(largest[used])
-    exponent[used] -= exponent[used].mean() if used.any() else 0
-    return np.exp2(exponent).astype(np.float32)
+    return column_scales(of[0], of[1:], tuple(attrs["powers"]))
+
+
+def _infer_root_mean_square(attrs: Attributes, of: Sequence[Expression]) -> tuple[tuple[int, ...], str]:
+    if len(of) != 1 or len(of[0].shape) != 2 or of[0].shape[0] != of[0].shape[1]:
+        raise ValueError(f"expressions: no moments: {[part.shape for part in of]}")
+    return of[0].shape[:1], "float32"
 
 
 def _infer_rotation(attrs: Attributes, of: Sequence[Expression]) -> tuple[tuple[int, ...], str]:
@@ -350,6 +359,10 @@ register("panel16", Operation(_infer_panel16, lambda attrs, of: pack_panel16(of[
 register("equaliser", Operation(_infer_equaliser, _equaliser))
 register("times_columns", Operation(_infer_times_columns, lambda attrs, of: of[0] * of[1]))
 register("divided", Operation(_infer_same, lambda attrs, of: of[0] / of[1]))
+register("hypotenuse", Operation(_infer_same, lambda attrs, of: np.hypot(of[0], of[1])))
+register(
+    "root_mean_square", Operation(_infer_root_mean_square, lambda attrs, of: np.sqrt(np.diag(of[0])).astype(np.float32))
+)
 register("rotation", Operation(_infer_rotation, _rotation))
 register("product", Operation(_infer_product, lambda attrs, of: of[0] @ of[1]))
 register("inverse", Operation(_infer_same, lambda attrs, of: 1 / of[0]))

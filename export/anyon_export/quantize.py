@@ -14,7 +14,7 @@ from typing import Any
 
 from anyon_export.attention_i8 import attention_i8
 from anyon_export.blueprint import Blueprint, OnnxProgram, Weight
-from anyon_export.equalise import Site, by_weights, equalise, find_sites, matrix_of
+from anyon_export.equalise import Site, columns_of, equalise, find_sites, matrix_of
 from anyon_export.expressions import (
     Expression,
     half,
@@ -74,24 +74,19 @@ def quantize(blueprint: Blueprint, recipe: Recipe, calibrated: Collection[str] =
     if unused:
         raise QuantizationError(f"recipe {recipe.name!r}: {unused[0]!r} matches no weight of {blueprint.name}")
     chosen = {name: choice for name, choice in choices.items() if choice is not None and choice.scheme != "f32"}
-    moments: dict[str, Expression] = {}
-    for name in calibrated:
-        width = matrix_of(blueprint.weights[name]).shape[1]
-        moments[name] = param(MOMENTS + name, (width, width))
+    moments = {name: param(MOMENTS + name, matrix_of(blueprint.weights[name]).shape[1:] * 2) for name in calibrated}
     # A table that is stored in floats loses nothing, so there is nothing to turn it for.
     rotated = [name for name, choice in chosen.items() if recipe.rotates(name) and choice.kind in ("int8", "int4")]
-    for name in set(rotated) & set(moments):
-        basis = rotation(matrix_of(blueprint.weights[name]))
-        moments[name] = product(product(transpose(basis, (1, 0)), moments[name]), basis)
+    moments |= {
+        name: _rotated(moments[name], matrix_of(blueprint.weights[name])) for name in rotated if name in moments
+    }
     blueprint = rotate(blueprint, rotated)
     # The squares beside a table lose less than the table does.
     squares = {name: "f16" if chosen[name].kind == "int8" else "int8" for name in rotated}
     chosen |= {name + end: _Choice(square, False) for name, square in squares.items() for end in (DOWN, UP)}
-    scales = _equalisers(blueprint, chosen, recipe)
+    scales = _equalisers(blueprint, chosen, recipe, moments)
     for site, columns in scales.items():
-        for name in set(site.matrices) & set(moments):
-            divided = times_columns(moments[name], inverse(columns))  # x becomes x / s
-            moments[name] = times_columns(transpose(divided, (1, 0)), inverse(columns))
+        moments |= {name: _divided(moments[name], columns) for name in site.matrices if name in moments}
     blueprint = equalise(blueprint, scales)
     programs = {
         name: _program(program, chosen, recipe, name in recipe.wide) for name, program in blueprint.programs.items()
@@ -109,14 +104,28 @@ def quantize(blueprint: Blueprint, recipe: Recipe, calibrated: Collection[str] =
     )
 
 
-def _equalisers(blueprint: Blueprint, chosen: Mapping[str, _Choice], recipe: Recipe) -> dict[Site, Expression]:
+def _rotated(moments: Expression, matrix: Expression) -> Expression:
+    """Of the inputs Vᵀ x that a rotated matrix reads."""
+    basis = rotation(matrix)
+    return product(product(transpose(basis, (1, 0)), moments), basis)
+
+
+def _divided(moments: Expression, columns: Expression) -> Expression:
+    """Of the inputs x / s that an equalised matrix reads."""
+    half_way = times_columns(moments, inverse(columns))
+    return times_columns(transpose(half_way, (1, 0)), inverse(columns))
+
+
+def _equalisers(
+    blueprint: Blueprint, chosen: Mapping[str, _Choice], recipe: Recipe, moments: Mapping[str, Expression]
+) -> dict[Site, Expression]:
     """Where the recipe says so and every matrix behind the norm is stored in integers."""
     integers = {name for name, choice in chosen.items() if choice.kind in ("int8", "int4")}
     scales = {}
     for site in find_sites(blueprint):
         powers = recipe.powers_of(site.scale)
         if any(powers) and integers.issuperset(site.matrices):
-            scales[site] = by_weights(blueprint, site, powers)
+            scales[site] = columns_of(blueprint, site, powers, moments)
     return scales
 
 

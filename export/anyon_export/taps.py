@@ -25,12 +25,12 @@ def tap(blueprint: Blueprint, weights: Collection[str]) -> tuple[Blueprint, dict
             if op["op"] == "linear" and op["inputs"][1] in weights:
                 readers.setdefault(op["inputs"][0], []).append(op["inputs"][1])
                 widths[op["inputs"][0]] = op["attrs"]["k"]
-        known = {value["name"] for value in (*program["inputs"], *program["outputs"])}
-        added = {value: f"tap{index}" for index, value in enumerate(readers) if value not in known}
+        given = {value["name"] for value in program["outputs"]}
+        added = {value: f"tap{index}" for index, value in enumerate(readers) if value not in given}
         outputs = [
             {"name": value, "dtype": "f32", "shape": ["batch", dim, widths[value]]} for value, dim in added.items()
         ]
         dims = program["dims"] | {dim: [1, _LONGEST] for dim in added.values()}
         programs[name] = {**program, "dims": dims, "outputs": [*program["outputs"], *outputs]}
-        taps[name] = {value: readers[value] for value in readers if value in added}
+        taps[name] = readers
     return replace(blueprint, programs=programs, onnx={}), taps

@@ -19,8 +19,9 @@ _MOST_ROWS = 512  # of a matrix that the search looks at: an even choice of them
 
 
 def column_scales(rms: Array, matrices: Sequence[Array], powers: tuple[float, float]) -> Array:
-    """s (K,): size of the inputs' column ** powers[0] / largest weight of the column ** powers[1]; geometric mean 1."""
-    largest = np.max([np.abs(matrix).max(axis=0) for matrix in matrices], axis=0)
+    """s (K,): size of the inputs' column ** powers[0] / largest weight of the column ** powers[1], with geometric mean
+    1; 1 for a column of zeros. rms: sizes (K,), measured or what stands for them; matrices: (N, K)."""
+    largest = np.max([np.maximum(matrix.max(axis=0), -matrix.min(axis=0)) for matrix in matrices], axis=0)
     used = (rms > 0) & (largest > 0)
     exponent = np.zeros(rms.shape, np.float64)
     exponent[used] = powers[0] * np.log2(rms[used]) - powers[1] * np.log2(largest[used])
@@ -61,7 +62,7 @@ def choose_powers(
 
 
 def round_inputs(x: Array, bits: int) -> Array:
-    """Each row in steps of its range / 255 (16 bits: / 65280), 0 on the grid, as the kernels do."""
+    """Each row in steps of its range / 255 (16 bits: / 65280), 0 on the grid, as linear_i8 does."""
     low, high = np.minimum(x.min(-1, keepdims=True), 0), np.maximum(x.max(-1, keepdims=True), 0)
     scale = (high - low) / np.float32(255 if bits == 8 else 65280)
     scale = np.where(scale < np.finfo(np.float32).tiny, np.float32(1), scale)

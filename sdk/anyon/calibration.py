@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from anyon.whisper import WhisperModel
     from anyon_export.blueprint import Blueprint
     from anyon_export.checkpoints import Checkpoint
-    from anyon_quantization.calibration import Inputs
+    from anyon_quantization.calibration import Collector, Inputs
 
 # Moments held at a time; more of them take another pass over the recordings.
 _MOST_BYTES = 2 << 30
@@ -80,47 +81,44 @@ def collect(
         with temporary_model(tapped, checkpoint) as model:
             listening: set[str] = set()
 
-            def add(program: str, value: str, x: Any, collectors: Any = collectors, now: Any = listening) -> None:
-                if program in now and (program, value) in collectors:
-                    collectors[program, value].add(x)
-
-            listen(model, lambda program, session, add=add: _Tapped(program, session, add))
-            for index, recording in enumerate(recordings):
-                done = number * len(recordings) + index
-                report(Progress("calibrate", done, len(passes) * len(recordings), "recordings"))
-                listening.update(taps)
-                for temperature in _TEMPERATURES:
-                    options = {"temperature": temperature, "beam_size": 1, "best_of": _SAMPLES, **recording.options}
-                    model.transcribe(recording.path, **options)
-                    # The encoder hears the same each time, thousands of frames of it: once is enough.
-                    listening.discard("encoder")
+            with _around_sessions(model, partial(_Tapped, collectors=collectors, listening=listening)):
+                for index, recording in enumerate(recordings):
+                    done = number * len(recordings) + index
+                    report(Progress("calibrate", done, len(passes) * len(recordings), "recordings"))
+                    listening.update(taps)
+                    for temperature in _TEMPERATURES:
+                        options = {"temperature": temperature, "beam_size": 1, "best_of": _SAMPLES, **recording.options}
+                        model.transcribe(recording.path, **options)
+                        # The encoder hears the same each time, thousands of frames of it: once is enough.
+                        listening.discard("encoder")
         for (program, value), collector in collectors.items():
-            if not collector.inputs().count:
+            inputs = collector.inputs()
+            if not inputs.count:
                 raise OptionError(
                     f"calibration: nothing reached {value} of the {program}: is there speech in these files?"
                 )
-            found |= dict.fromkeys(taps[program][value], collector.inputs())
+            found |= dict.fromkeys(taps[program][value], inputs)
     return found
 
 
 def windows(model: WhisperModel, recordings: Sequence[Recording], report: Report) -> list[Window]:
     """What the programs were given while a model transcribed greedily."""
     found: list[Window] = []
-    listen(model, lambda program, session: _Recorder(program, session, found))
-    for index, recording in enumerate(recordings):
-        report(Progress("listen", index, len(recordings), "recordings"))
-        model.transcribe(recording.path, temperature=0.0, beam_size=1, **recording.options)
+    with _around_sessions(model, partial(_Recorder, found=found)):
+        for index, recording in enumerate(recordings):
+            report(Progress("listen", index, len(recordings), "recordings"))
+            model.transcribe(recording.path, temperature=0.0, beam_size=1, **recording.options)
     return [window for window in found if window.tokens]
 
 
 @contextmanager
 def temporary_model(blueprint: Blueprint, checkpoint: Checkpoint) -> Iterator[WhisperModel]:
     """A model that leaves nothing behind."""
-    from anyon.conversion import bundle_bytes
+    from anyon.conversion import bundle_size
     from anyon.model import load
     from anyon_export.bundle import make_bundle
 
-    with TemporaryDirectory(prefix="anyon-", dir=_scratch(bundle_bytes(blueprint))) as folder:
+    with TemporaryDirectory(prefix="anyon-", dir=_scratch(bundle_size(blueprint, checkpoint))) as folder:
         path = Path(folder) / "model.anyon"
         make_bundle(blueprint, checkpoint, path)
         yield load(path, backend="native")
@@ -135,12 +133,17 @@ def _scratch(needed: int) -> str | None:
     return _MEMORY if free > 4 * needed and os.access(_MEMORY, os.W_OK) else None
 
 
-def listen(model: WhisperModel, wrap: Any) -> None:
-    """Puts sessions around those of the model's engines: wrap(program, session) -> session."""
+@contextmanager
+def _around_sessions(model: WhisperModel, wrap: Callable[[str, _native.Session], _native.Session]) -> Iterator[None]:
+    """For the length of the block the model works with one engine, whose sessions `wrap` has put others around."""
+    rack = model._rack
     with model.lent_engine() as engine:
         wrapped = Engine(engine.pool, {name: wrap(name, session) for name, session in engine.sessions.items()})
-    rack = EngineRack(lambda: wrapped, 1)
-    model._rack = rack
+        model._rack = EngineRack(lambda: wrapped, 1)
+        try:
+            yield
+        finally:
+            model._rack = rack
 
 
 class _Around(_native.Session):
@@ -168,15 +171,23 @@ class _Around(_native.Session):
 
 
 class _Tapped(_Around):
-    def __init__(self, program: str, inner: _native.Session, add: Any) -> None:
+    def __init__(
+        self,
+        program: str,
+        inner: _native.Session,
+        collectors: Mapping[tuple[str, str], Collector],
+        listening: Collection[str],
+    ) -> None:
         super().__init__(program, inner)
-        self._add = add
-        self._names = [row[0] for row in inner.outputs]
+        self._collectors = [collectors.get((program, row[0])) for row in inner.outputs]
+        self._listening = listening
 
     def run(self, inputs: list[Any]) -> list[Any]:
         outputs = self._inner.run(inputs)
-        for name, output in zip(self._names, outputs, strict=True):
-            self._add(self._program, name, output)
+        if self._program in self._listening:
+            for collector, output in zip(self._collectors, outputs, strict=True):
+                if collector is not None:
+                    collector.add(output)
         return outputs
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from anyon_export.blueprint import Blueprint
     from anyon_export.checkpoints import Checkpoint
 
+_MANIFEST = 256 << 10  # more than manifest, table of tensors and alignment take
 BLUEPRINTS = Path(__file__).parent / "blueprints"
 
 
@@ -120,7 +121,7 @@ def _write(blueprint: Blueprint, checkpoint: Checkpoint, bundle: Path, name: str
     from anyon_export import checkpoints
     from anyon_export.bundle import BundleWriteError, make_bundle
 
-    needed = bundle_bytes(blueprint)
+    needed = bundle_size(blueprint, checkpoint)
     cache.require_room(bundle.parent, needed)
     try:
         make_bundle(
@@ -139,11 +140,13 @@ def _write(blueprint: Blueprint, checkpoint: Checkpoint, bundle: Path, name: str
         raise CheckpointError(f"{checkpoint.source['path']}: cannot be converted: {error}") from error
 
 
-def bundle_bytes(blueprint: Blueprint) -> int:
-    """Bytes of a bundle: its weights and graphs, and a little for tokenizer, manifest and alignment."""
+def bundle_size(blueprint: Blueprint, checkpoint: Checkpoint) -> int:
+    """Bytes of the bundle's file, a little more rather than less."""
+    tokenizer = checkpoint.tokenizer
+    merges = 0 if isinstance(tokenizer.merges, str) else tokenizer.merges.nbytes
     weights = sum(weight.expression.nbytes for weight in blueprint.weights.values())
     graphs = sum(len(program.graph) for program in blueprint.onnx.values())
-    return weights + graphs + (4 << 20)
+    return weights + graphs + tokenizer.offsets.nbytes + tokenizer.data.nbytes + merges + _MANIFEST
 
 
 def _key(checkpoint: Checkpoint, blueprint_path: Path, blueprint: Blueprint) -> str:

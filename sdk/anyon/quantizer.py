@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anyon.calibration import Recording, collect, temporary_model, windows
+from anyon.conversion import bundle_size
 from anyon.errors import OptionError
 from anyon.progress import Progress, Report
 from anyon.word_error import word_errors
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from anyon_quantization.search import Move, Option
 
 _SMALL = "int4-g32"  # what a weight may shrink to, if its op reads 4 bits
-_MANIFEST = 256 << 10  # more than manifest, table of tensors and alignment take
 _MOST_WINDOWS = 8  # that a layer's sensitivity is measured on
 
 
@@ -140,10 +140,15 @@ class _Search:
         fewest, most = 0, len(path)
         if max_size is not None:
             fewest = next(
-                (n for n in range(len(path) + 1) if self._bytes(self._made(options, path[:n])) <= max_size), -1
+                (
+                    n
+                    for n in range(len(path) + 1)
+                    if bundle_size(self._made(options, path[:n]), self._checkpoint) <= max_size
+                ),
+                -1,
             )
             if fewest < 0:
-                smallest = self._bytes(self._made(options, path)) / 1e6
+                smallest = bundle_size(self._made(options, path), self._checkpoint) / 1e6
                 raise OptionError(f"max_size: no recipe is that small; the smallest has {smallest:.1f} MB")
             if budget is None:
                 most = fewest
@@ -211,14 +216,6 @@ class _Search:
             errors, count = word_errors(reference, text)
             wrong, words = wrong + errors, words + count
         return 100.0 * wrong / max(words, 1)
-
-    def _bytes(self, blueprint: Blueprint) -> int:
-        """Of the bundle's file, a little more rather than less."""
-        tokenizer = self._checkpoint.tokenizer
-        merges = 0 if isinstance(tokenizer.merges, str) else tokenizer.merges.nbytes
-        weights = sum(weight.expression.nbytes for weight in blueprint.weights.values())
-        graphs = sum(len(program.graph) for program in blueprint.onnx.values())
-        return weights + graphs + tokenizer.offsets.nbytes + tokenizer.data.nbytes + merges + _MANIFEST
 
     def _made(self, options: Mapping[str, Sequence[Option]], taken: Sequence[Move]) -> Blueprint:
         from anyon_quantization.search import schemes_after

@@ -91,9 +91,10 @@ void normalize_groups(Run& run, int64_t groups) {
   const double epsilon = run.attributes().number("epsilon", 1e-5);
   const Tensor scale = channel_input(run, 1, channels), bias = channel_input(run, 2, channels);
   const Tensor y = run.scratch(DType::kF32, x.shape);
-  const int64_t rows = x.shape[0] * groups, width = rows == 0 ? 0 : x.elements() / rows;
+  if (x.elements() == 0) return run.give(0, y, dtype);
+  const int64_t rows = x.shape[0] * groups, width = x.elements() / rows;
   const int64_t per_group = channels / groups, plane = width / per_group;
-  parallel_for(run.pool(), width == 0 ? 0 : rows, 1, [&](int64_t begin, int64_t end, int) {
+  parallel_for(run.pool(), rows, 1, [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
       const float* from = x.as<const float>() + row * width;
       float* to = y.as<float>() + row * width;

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
+
+from anyon.cli.layer_table import HEADINGS, layer_cells
 
 _COLOURS = {"f32": "#8a8f98", "f16": "#5b8def", "int8": "#2a9d8f", "int4": "#e76f51"}
 _STYLE = """
@@ -66,20 +67,10 @@ def _plot(title: str, layers: Sequence[Mapping[str, Any]], values: Sequence[floa
 
 
 def _table(layers: Sequence[Mapping[str, Any]]) -> str:
-    head = "".join(f"<th>{name}</th>" for name in ("weight", "scheme", "shape", "bytes", "SQNR dB", "error so far"))
-    rows = []
-    for layer in layers:
-        sqnr = "exact" if layer["sqnr"] is None else f"{layer['sqnr']:.1f}"
-        cells = [
-            escape(str(layer["name"])),
-            escape(str(layer["scheme"])),
-            "×".join(str(size) for size in layer["shape"]),
-            f"{layer['bytes']:,}",
-            sqnr,
-            f"{layer['noise']:.1%}",
-        ]
-        rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    head = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
+    rows = ["".join(f"<td>{escape(cell)}</td>" for cell in layer_cells(layer)) for layer in layers]
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _decibels(value: float) -> str:
@@ -91,4 +82,4 @@ def _percent(value: float) -> str:
 
 
 def _nats(value: float) -> str:
-    return f"{value:.5f}" if value < 1e-3 or math.isclose(value, 0) else f"{value:.4f}"
+    return f"{value:.5f}"
