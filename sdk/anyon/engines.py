@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anyon import _native
@@ -61,7 +61,14 @@ class EngineRack:
 
 
 def engine_maker(
-    bundle: Bundle, backend: str, threads: int, isa: str | None, strict: bool
+    bundle: Bundle,
+    backend: str,
+    threads: int,
+    isa: str | None,
+    strict: bool,
+    device: str | None = None,
+    precision: str | None = None,
+    cache: Path | None = None,
 ) -> tuple[Callable[[], Engine], Engine, list[Placement]]:
     """Chooses a backend for every program, and makes the first engine with it.
 
@@ -69,11 +76,11 @@ def engine_maker(
     `anyon.backends.NAMES` that prepares a program; any but the very first is a fallback: the placement says why, and
     `strict` makes it a BackendError.
     """
-    if backend != "onnxruntime":
+    if backend in ("auto", "native"):
         # A forced ISA that is not here is an error, never a reason to fall back.
         selected_isa(isa)
     candidates = list(NAMES) if backend == "auto" and isa is None else ["native" if backend == "auto" else backend]
-    resources = Resources(threads, _native.ThreadPool(threads), isa)
+    resources = Resources(threads, _native.ThreadPool(threads), isa, device, precision, cache)
     chosen: dict[str, str] = {}
     sessions: dict[str, _native.Session] = {}
     placements = []
@@ -84,7 +91,7 @@ def engine_maker(
         placements.append(get_backend(name).place(bundle, program, resources, reason))
 
     def make() -> Engine:
-        fresh = Resources(threads, _native.ThreadPool(threads), isa)
+        fresh = replace(resources, pool=_native.ThreadPool(threads))
         prepared = {program: get_backend(name).prepare(bundle, program, fresh) for program, name in chosen.items()}
         return Engine(fresh.pool, prepared)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,14 +40,26 @@ class GraphModel:
     """What `anyon.export` wrote, loaded by `anyon.load`: immutable, shared by any number of threads."""
 
     def __init__(
-        self, bundle: Bundle, *, backend: str, threads: int, isa: str | None, strict: bool, origin: Mapping[str, Any]
+        self,
+        bundle: Bundle,
+        *,
+        backend: str,
+        threads: int,
+        isa: str | None,
+        strict: bool,
+        origin: Mapping[str, Any],
+        device: str | None = None,
+        precision: str | None = None,
+        cache: Path | None = None,
     ) -> None:
         if PROGRAM not in bundle.programs:
             raise BundleError(f"{bundle.path}: has no program {PROGRAM!r} (export the module again)")
         self._bundle = bundle
         self._origin = dict(origin)
         self.threads = threads
-        make, first, self._placement = engine_maker(bundle, backend, threads, isa, strict)
+        make, first, self._placement = engine_maker(
+            bundle, backend, threads, isa, strict, device=device, precision=precision, cache=cache
+        )
         self._inputs = first.sessions[PROGRAM].inputs
         self._outputs = first.sessions[PROGRAM].outputs
         self._rack = EngineRack(make, _KEPT_ENGINES)

@@ -28,6 +28,8 @@ def load(
     cache_dir: str | os.PathLike[str] | None = None,
     progress: bool | Report | None = None,
     recipe: str | os.PathLike[str] | None = None,
+    device: str | None = None,
+    precision: str | None = None,
 ) -> Any:
     """Loads a model; the first time, a checkpoint is converted into a bundle and cached.
 
@@ -44,21 +46,25 @@ def load(
     progress: True draws a bar on stderr, a function is called with `Progress` reports; None: silent.
     recipe: how weights are stored: "f32", "f16", "int8", "int4", or a recipe's .json file. None: for a checkpoint int8
         where the native kernels are faster with it, else f32; for a bundle its own.
+    device: what the backend computes on: "cpu", "gpu", "npu" or "auto" with openvino; "cpu", "cuda", "tensorrt",
+        "coreml", "nnapi", "qnn", "xnnpack" or "directml" with onnxruntime. None: its own choice, the CPU.
+    precision: what the engine computes in, "f32", "bf16" or "f16", where it has a choice; None: its own.
 
     Raises ModelNotFoundError, HubError, CheckpointError, CacheError, BundleError, BackendError or OptionError.
     The model is immutable and may be shared by any number of threads.
     """
-    _check_arguments(backend, threads, isa)
+    _check_arguments(backend, threads, isa, device, precision)
     spec = None if recipe is None else recipe_spec(recipe)
     try:
         from anyon.backends.native_backend import selected_isa
+        from anyon.cache import cache_root
         from anyon.engines import default_threads
         from anyon.sources import open_bundle
     except ImportError as error:
         raise _extension_missing(error) from error
 
     with _reporting(progress) as report:
-        default = default_recipe(backend, "" if backend == "onnxruntime" else selected_isa(isa))
+        default = default_recipe(backend, selected_isa(isa) if backend in ("auto", "native") else "")
         bundle, origin = open_bundle(source, recipe=spec, default_recipe=default, cache_dir=cache_dir, report=report)
     return _family(bundle)(
         bundle,
@@ -67,6 +73,9 @@ def load(
         isa=isa,
         strict=strict,
         origin=origin,
+        device=device,
+        precision=precision,
+        cache=cache_root(cache_dir),
     )
 
 
@@ -99,8 +108,9 @@ def _family(bundle: Bundle) -> type[WhisperModel | GraphModel]:
     return row()
 
 
-def _check_arguments(backend: Any, threads: Any, isa: Any) -> None:
+def _check_arguments(backend: Any, threads: Any, isa: Any, device: Any, precision: Any) -> None:
     from anyon.backends import NAMES
+    from anyon.backends.base import DEVICES, PRECISIONS
 
     if backend != "auto" and backend not in NAMES:
         raise OptionError(f"backend={backend!r}: expected auto, {', '.join(NAMES)}")
@@ -111,6 +121,9 @@ def _check_arguments(backend: Any, threads: Any, isa: Any) -> None:
         raise OptionError(f"isa={isa!r}: expected a name such as 'avx2', or None")
     if isa is not None and backend not in ("auto", "native"):
         raise OptionError(f"isa={isa!r}: backend {backend!r} chooses its own instructions (leave isa out)")
+    for name, value, known in (("device", device, DEVICES), ("precision", precision, PRECISIONS)):
+        if value is not None and value not in known:
+            raise OptionError(f"{name}={value!r}: expected {', '.join(known)}, or None")
 
 
 def _reporting(progress: bool | Report | None) -> Any:

@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from anyon import _native
@@ -33,7 +34,17 @@ class WhisperModel:
     """A Whisper that is loaded: immutable, shared by any number of threads. Made by `anyon.load`."""
 
     def __init__(
-        self, bundle: Bundle, *, backend: str, threads: int, isa: str | None, strict: bool, origin: Mapping[str, Any]
+        self,
+        bundle: Bundle,
+        *,
+        backend: str,
+        threads: int,
+        isa: str | None,
+        strict: bool,
+        origin: Mapping[str, Any],
+        device: str | None = None,
+        precision: str | None = None,
+        cache: Path | None = None,
     ) -> None:
         self._bundle = bundle
         self._origin = dict(origin)
@@ -45,7 +56,9 @@ class WhisperModel:
             )
         with translated():
             self._model = _native.WhisperModel(bundle.native)
-        make, first, self._placement = engine_maker(bundle, backend, threads, isa, strict)
+        make, first, self._placement = engine_maker(
+            bundle, backend, threads, isa, strict, device=device, precision=precision, cache=cache
+        )
         self._rack = EngineRack(make, _KEPT_ENGINES)
         self._rack.give_back(first)
         self._running: weakref.WeakSet[Transcription] = weakref.WeakSet()

@@ -162,6 +162,8 @@ def test_wrong_usage_is_explained_and_exits_2(
         (["-m", "nothing.anyon"], "no such file"),
         (["--backend", "cuda"], "expected auto, native, onnxruntime"),
         (["--threads", "0"], "1..256"),
+        (["--backend", "native", "--device", "gpu"], "backend native runs on cpu"),
+        (["--backend", "native", "--precision", "f16"], "native computes as the recipe says"),
         (["--language", "frensh"], "did you mean french"),
         (["--beam-size", "0"], "beam_size"),
     ],

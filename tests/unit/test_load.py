@@ -402,6 +402,8 @@ def test_a_family_nobody_knows_is_named(tiny_en: Any, monkeypatch: pytest.Monkey
         ({"threads": True}, "1..256"),
         ({"isa": 5}, "expected a name"),
         ({"isa": "avx2", "backend": "onnxruntime"}, "leave isa out"),
+        ({"device": "toaster"}, "device='toaster': expected cpu, gpu, npu"),
+        ({"precision": "f8"}, "precision='f8': expected f32, bf16, f16, or None"),
         ({"recipe": "int3"}, "expected f32, f16, int8, int4 or a recipe's .json file"),
         ({"progress": "yes"}, "expected True, a function"),
     ],
@@ -428,6 +430,15 @@ def test_an_unknown_isa_in_the_environment_is_refused(tiny_en: Any, environment:
 def test_the_isa_can_be_forced_and_is_reported(tiny_en: Any) -> None:
     model = anyon.load(tiny_en.info["bundle"], isa="scalar", backend="native")
     assert {place.isa for place in model.placement} == {"scalar"}
+
+
+def test_what_a_backend_cannot_run_on_or_compute_in_is_refused_by_name(tiny_en: Any) -> None:
+    bundle = tiny_en.info["bundle"]
+    assert {place.device for place in anyon.load(bundle, backend="native", device="cpu").placement} == {"cpu"}
+    with pytest.raises(anyon.BackendError, match="device='cuda': backend native runs on cpu"):
+        anyon.load(bundle, backend="native", device="cuda")
+    with pytest.raises(anyon.BackendError, match="precision='bf16': backend native computes as the recipe says"):
+        anyon.load(bundle, backend="native", precision="bf16")
 
 
 def test_a_missing_backend_says_how_to_install_it(tiny_en: Any, monkeypatch: pytest.MonkeyPatch) -> None:

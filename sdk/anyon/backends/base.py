@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from anyon.placement import Placement
@@ -27,13 +28,29 @@ class Capability:
     """The command that would make it available; "" when nothing is missing."""
 
 
+# What `device=` and `precision=` may say; which of them a backend has, its probe tells.
+DEVICES = (
+    *("cpu", "gpu", "npu", "auto"),
+    *("cuda", "tensorrt", "coreml", "nnapi", "qnn", "xnnpack", "directml"),
+)
+PRECISIONS = ("f32", "bf16", "f16")
+
+
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What an engine may use: threads, the pool that our own code runs on, and a forced ISA (None: the best)."""
+    """What an engine may use, and what was asked of it."""
 
     threads: int
     pool: _native.ThreadPool
+    """What our own code runs on."""
     isa: str | None
+    """Of the native kernels; None: the best."""
+    device: str | None = None
+    """One of DEVICES; None: the backend's own choice. A backend that lacks it raises BackendError."""
+    precision: str | None = None
+    """What the engine computes in, one of PRECISIONS; None: the backend's own choice."""
+    cache: Path | None = None
+    """Folder for what an engine compiles; None: the user's cache folder."""
 
 
 class Backend(Protocol):

@@ -28,6 +28,13 @@ class NativeBackend:
         )
 
     def prepare(self, bundle: Bundle, program: str, resources: Resources) -> _native.Session:
+        if resources.device not in (None, "cpu"):
+            raise BackendError(f"device={resources.device!r}: backend native runs on cpu (name a backend that has it)")
+        if resources.precision is not None:
+            raise BackendError(
+                f"precision={resources.precision!r}: backend native computes as the recipe says "
+                "(leave precision out, and choose with recipe=)"
+            )
         with translated():
             return bundle.native.session(program, resources.pool, resources.isa)
 

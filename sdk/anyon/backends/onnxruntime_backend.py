@@ -47,6 +47,10 @@ class OnnxRuntimeBackend:
             import onnxruntime
         except ImportError as error:
             raise BackendError(f"backend onnxruntime is not installed: {error} ({INSTALL})") from error
+        if resources.device not in (None, "cpu"):
+            raise BackendError(f"device={resources.device!r}: backend onnxruntime runs on cpu (leave device out)")
+        if resources.precision not in (None, "f32"):
+            raise BackendError(f"precision={resources.precision!r}: backend onnxruntime computes in f32")
         section = bundle.manifest.get("onnx", {}).get(program)
         if not section:
             raise BackendError(

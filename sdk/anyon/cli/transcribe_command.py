@@ -57,7 +57,8 @@ def command(**arguments: Any) -> int:
     quiet, verbose, as_json = arguments.pop("quiet"), arguments.pop("verbose"), arguments.pop("json_progress")
     reporter: Reporter = JsonLines() if as_json else Terminal(quiet, verbose)
     loading = {
-        name: arguments.pop(name) for name in ("model", "backend", "threads", "isa", "strict", "cache_dir", "recipe")
+        name: arguments.pop(name)
+        for name in ("model", "backend", "device", "precision", "threads", "isa", "strict", "cache_dir", "recipe")
     }
     options = _options(arguments, bool(layout))
     try:
