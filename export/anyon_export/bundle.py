@@ -12,7 +12,7 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from anyon_export import expressions
+from anyon_export import expressions, probe
 from anyon_export.blueprint import Blueprint
 from anyon_export.expressions import Array
 from anyon_quantization.float32 import unpack_panel16
@@ -59,12 +59,12 @@ class BundleWriteError(Exception):
 
 @dataclass(frozen=True)
 class _Part:
-    """A tensor to write; `make` is called once, when its turn comes."""
+    """A tensor to write; `make` is called once, when its turn comes, with the tensors before it, read back."""
 
     name: str
     dtype: str
     shape: tuple[int, ...]
-    make: Callable[[], Array]
+    make: Callable[[Mapping[str, Array]], Array]
 
     @property
     def nbytes(self) -> int:
@@ -94,6 +94,19 @@ def make_bundle(
         raise BundleWriteError(f"{path}: blueprint {blueprint.name} does not fit the checkpoint: {different}")
     parts = _parts(blueprint, checkpoint)
     manifest = _manifest(blueprint, checkpoint, name, source_id)
+    golden = probe.section(
+        blueprint.family, blueprint.programs, (weight.layout for weight in blueprint.weights.values())
+    )
+    if golden:
+        manifest["probe"] = golden
+        parts.append(
+            _Part(
+                golden["tensor"],
+                "float32",
+                (probe.rows(golden), probe.SKETCH),
+                lambda written: probe.compute(golden, blueprint.programs, written),
+            )
+        )
     _write_atomically(path, manifest, parts, progress)
     return manifest
 
@@ -128,7 +141,7 @@ def _parts(blueprint: Blueprint, checkpoint: Checkpoint) -> list[_Part]:
                 name,
                 expression.dtype,
                 expression.shape,
-                lambda expression=expression: evaluate(expression),  # type: ignore[misc]
+                lambda _, expression=expression: evaluate(expression),  # type: ignore[misc]
             )
         )
     tokenizer = checkpoint.tokenizer
@@ -142,7 +155,7 @@ def _parts(blueprint: Blueprint, checkpoint: Checkpoint) -> list[_Part]:
 
 
 def _fixed(name: str, array: Array) -> _Part:
-    return _Part(name, str(array.dtype), tuple(array.shape), lambda: array)
+    return _Part(name, str(array.dtype), tuple(array.shape), lambda _: array)
 
 
 def _manifest(blueprint: Blueprint, checkpoint: Checkpoint, name: str | None, source_id: str | None) -> dict[str, Any]:
@@ -186,7 +199,7 @@ def _manifest(blueprint: Blueprint, checkpoint: Checkpoint, name: str | None, so
 def _write_atomically(path: Path, manifest: dict[str, Any], parts: list[_Part], progress: Progress | None) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
-        with open(temporary, "xb") as file:
+        with open(temporary, "x+b") as file:
             _write(file, manifest, parts, progress)
             file.flush()
             os.fsync(file.fileno())
@@ -211,9 +224,10 @@ def _write(file: BinaryIO, manifest: dict[str, Any], parts: list[_Part], progres
     header, sizes = _header(manifest, parts)
     file.write(header)
     digest, written, total = hashlib.sha256(), 0, sum(sizes)
-    position = 0
+    before = _Written(file)
     for part, size in zip(parts, sizes, strict=True):
-        array = part.make()
+        before.places[part.name] = (part, len(header) + written)
+        array = part.make(before)
         if array.shape != part.shape or str(array.dtype) != part.dtype:
             raise ValueError(f"{part.name}: {array.dtype}{list(array.shape)}, not {part.dtype}{list(part.shape)}")
         data = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
@@ -221,12 +235,34 @@ def _write(file: BinaryIO, manifest: dict[str, Any], parts: list[_Part], progres
         for piece in (data, filler):
             file.write(piece)
             digest.update(piece)
-        written, position = written + size, position + size
+        written += size
         if progress is not None:
             progress(written, total)
     manifest["data_sha256"] = digest.hexdigest()
     file.seek(0)
     file.write(_header(manifest, parts)[0])
+
+
+class _Written(Mapping[str, Array]):
+    """Tensors that are in the file already."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.places: dict[str, tuple[_Part, int]] = {}
+
+    def __getitem__(self, name: str) -> Array:
+        part, position = self.places[name]
+        end = self._file.tell()
+        self._file.seek(position)
+        data = self._file.read(part.nbytes)
+        self._file.seek(end)
+        return np.frombuffer(data, part.dtype).reshape(part.shape)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
 
 
 def _header(manifest: dict[str, Any], parts: list[_Part]) -> tuple[bytes, list[int]]:

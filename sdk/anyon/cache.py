@@ -22,7 +22,7 @@ from typing import Any
 from anyon import atomic
 from anyon.errors import CacheError
 
-_INDEX_VERSION = 1
+_INDEX_VERSION = 2
 _MAX_INDEX_BYTES = 1 << 20
 _POLL_SECONDS = 0.05
 

@@ -150,12 +150,13 @@ def bundle_size(blueprint: Blueprint, checkpoint: Checkpoint) -> int:
 
 
 def _key(checkpoint: Checkpoint, blueprint_path: Path, blueprint: Blueprint) -> str:
+    from anyon_export import probe
     from anyon_export.bundle import FORMAT_VERSION
     from anyon_quantization.matrix import VERSION
 
     recipe = json.dumps(blueprint.quantization, sort_keys=True)
     blueprint_sha256 = hashlib.sha256(blueprint_path.read_bytes()).hexdigest()
-    versions = f"{FORMAT_VERSION}.{VERSION}"
+    versions = f"{FORMAT_VERSION}.{VERSION}.{probe.VERSION}"
     return cache.digest_of(str(checkpoint.source["sha256"]), recipe, versions, blueprint_sha256)[:16]
 
 

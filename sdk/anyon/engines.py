@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from anyon import _native
-from anyon.backends import NAMES, get_backend
+from anyon import _native, golden
+from anyon.backends import get_backend
 from anyon.backends.base import Resources
 from anyon.backends.native_backend import selected_isa
 from anyon.bundle import Bundle
-from anyon.errors import AnyonError, BackendError
+from anyon.errors import AnyonError, BackendError, BackendWarning
 from anyon.placement import Placement
+from anyon.selection import EngineOptions, candidates
 
 _DEFAULT_MAX_THREADS = 16
 
@@ -60,38 +62,35 @@ class EngineRack:
                 self._free.append(engine)
 
 
-def engine_maker(
-    bundle: Bundle,
-    backend: str,
-    threads: int,
-    isa: str | None,
-    strict: bool,
-    device: str | None = None,
-    precision: str | None = None,
-    cache: Path | None = None,
-) -> tuple[Callable[[], Engine], Engine, list[Placement]]:
+def engine_maker(bundle: Bundle, options: EngineOptions) -> tuple[Callable[[], Engine], Engine, list[Placement]]:
     """Chooses a backend for every program, and makes the first engine with it.
 
-    Returns what makes further engines, the first one, and the placements. `backend="auto"` takes the first of
-    `anyon.backends.NAMES` that prepares a program; any but the very first is a fallback: the placement says why, and
-    `strict` makes it a BackendError.
+    Returns what makes further engines, the first one, and the placements. Of `selection.candidates` the first one that
+    prepares the program and passes its golden probe is taken; any but the very first is a fallback: the placement says
+    why, and `strict` makes it a BackendError. One that computes wrongly is also reported as a BackendWarning.
     """
-    if backend in ("auto", "native"):
+    if options.backend in ("auto", "native"):
         # A forced ISA that is not here is an error, never a reason to fall back.
-        selected_isa(isa)
-    candidates = list(NAMES) if backend == "auto" and isa is None else ["native" if backend == "auto" else backend]
-    resources = Resources(threads, _native.ThreadPool(threads), isa, device, precision, cache)
+        selected_isa(options.isa)
+    resources = Resources(
+        options.threads,
+        _native.ThreadPool(options.threads),
+        options.isa,
+        options.device,
+        options.precision,
+        options.cache,
+    )
     chosen: dict[str, str] = {}
     sessions: dict[str, _native.Session] = {}
     placements = []
     for program in bundle.programs:
-        name, session, reason = _prepare_first(bundle, program, resources, candidates, backend, strict)
-        chosen[program] = name
+        session, placement = _prepare_first(bundle, program, resources, options)
+        chosen[program] = placement.backend
         sessions[program] = session
-        placements.append(get_backend(name).place(bundle, program, resources, reason))
+        placements.append(placement)
 
     def make() -> Engine:
-        fresh = replace(resources, pool=_native.ThreadPool(threads))
+        fresh = replace(resources, pool=_native.ThreadPool(options.threads))
         prepared = {program: get_backend(name).prepare(bundle, program, fresh) for program, name in chosen.items()}
         return Engine(fresh.pool, prepared)
 
@@ -99,24 +98,27 @@ def engine_maker(
 
 
 def _prepare_first(
-    bundle: Bundle, program: str, resources: Resources, candidates: list[str], asked: str, strict: bool
-) -> tuple[str, _native.Session, str]:
+    bundle: Bundle, program: str, resources: Resources, options: EngineOptions
+) -> tuple[_native.Session, Placement]:
     refusals: list[str] = []
     first_error: AnyonError | None = None
-    for name in candidates:
+    found = candidates(bundle, program, options)
+    for candidate in found:
+        backend = get_backend(candidate.name)
         try:
-            session = get_backend(name).prepare(bundle, program, resources)
+            session = backend.prepare(bundle, program, resources)
+            reason = f"fallback: {'; '.join(refusals)}" if refusals else candidate.reason
+            placement = backend.place(bundle, program, resources, reason)
+            golden.check(bundle, program, session, placement, backend, options.cache)
         except BackendError as error:
-            if strict or len(candidates) == 1:
+            if options.strict or len(found) == 1:
                 raise
-            refusals.append(f"{name} refused: {error}")
+            if isinstance(error, golden.WrongResultError):
+                warnings.warn(f"{error}; the next one is tried", BackendWarning, stacklevel=2)
+            refusals.append(f"{candidate.name} refused: {error}")
             first_error = first_error or error
             continue
-        if asked != "auto":
-            return name, session, f"backend={asked!r} was asked for"
-        if not refusals:
-            return name, session, "first choice on a CPU"
-        return name, session, "fallback: " + "; ".join(refusals)
+        return session, placement
     assert first_error is not None, "there is at least one candidate"
     raise BackendError(f"{bundle.path}: no backend runs program {program!r}: {'; '.join(refusals)}") from first_error
 

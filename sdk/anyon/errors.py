@@ -47,6 +47,10 @@ class BackendError(AnyonError):
     """A backend is missing, cannot run this program on this machine, or failed while running it."""
 
 
+class BackendWarning(UserWarning):
+    """A backend computes wrong numbers on this machine; another one is used."""
+
+
 class AudioError(AnyonError, ValueError):
     """Input that is not audio, is damaged, or holds samples that are not sound."""
 

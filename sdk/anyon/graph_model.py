@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from anyon.placement import Placement
 
 if TYPE_CHECKING:
     from anyon.bundle import Bundle
+    from anyon.selection import EngineOptions
 
 PROGRAM = "main"
 _KEPT_ENGINES = max(2, os.cpu_count() or 1)
@@ -42,24 +42,16 @@ class GraphModel:
     def __init__(
         self,
         bundle: Bundle,
+        options: EngineOptions,
         *,
-        backend: str,
-        threads: int,
-        isa: str | None,
-        strict: bool,
         origin: Mapping[str, Any],
-        device: str | None = None,
-        precision: str | None = None,
-        cache: Path | None = None,
     ) -> None:
         if PROGRAM not in bundle.programs:
             raise BundleError(f"{bundle.path}: has no program {PROGRAM!r} (export the module again)")
         self._bundle = bundle
         self._origin = dict(origin)
-        self.threads = threads
-        make, first, self._placement = engine_maker(
-            bundle, backend, threads, isa, strict, device=device, precision=precision, cache=cache
-        )
+        self.threads = options.threads
+        make, first, self._placement = engine_maker(bundle, options)
         self._inputs = first.sessions[PROGRAM].inputs
         self._outputs = first.sessions[PROGRAM].outputs
         self._rack = EngineRack(make, _KEPT_ENGINES)

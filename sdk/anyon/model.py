@@ -30,6 +30,7 @@ def load(
     recipe: str | os.PathLike[str] | None = None,
     device: str | None = None,
     precision: str | None = None,
+    policy: str = "fastest",
 ) -> Any:
     """Loads a model; the first time, a checkpoint is converted into a bundle and cached.
 
@@ -38,7 +39,8 @@ def load(
     source: a name (`anyon models` lists them: "tiny.en", "base", "turbo", ...), a hub id ("openai/whisper-base",
         "Systran/faster-whisper-base", also "org/name@revision" and "org/name/file.pt"), a checkpoint's folder or file
         (Hugging Face safetensors, OpenAI .pt, CTranslate2, ggml), or a .anyon bundle. No PyTorch is needed.
-    backend: "auto", "native" or "onnxruntime". `model.placement` says what runs where, and why.
+    backend: "auto", "native" or another of `anyon doctor`. `model.placement` says what runs where, and why; one that
+        computes wrong numbers on this machine is refused.
     threads: cores that one transcription uses; None: the cores this process has, at most 16.
     isa: forces an instruction set of the native kernels; None: ANYON_ISA, else the best here.
     strict: what would be a fallback to another backend is an error instead.
@@ -50,15 +52,19 @@ def load(
         "coreml", "nnapi", "qnn", "xnnpack" or "directml" with onnxruntime. None: its own choice, the CPU.
     precision: what the engine computes in, "f32", "bf16" or "f16", where it has a choice; None: its own.
 
+    policy: what backend="auto" looks for among the backends that `anyon doctor --measure` timed here: "fastest",
+        "smallest-memory", "lowest-power" (the least CPU time). Without measurements native comes first.
+
     Raises ModelNotFoundError, HubError, CheckpointError, CacheError, BundleError, BackendError or OptionError.
     The model is immutable and may be shared by any number of threads.
     """
-    _check_arguments(backend, threads, isa, device, precision)
+    _check_arguments(backend, threads, isa, device, precision, policy)
     spec = None if recipe is None else recipe_spec(recipe)
     try:
         from anyon.backends.native_backend import selected_isa
         from anyon.cache import cache_root
         from anyon.engines import default_threads
+        from anyon.selection import EngineOptions
         from anyon.sources import open_bundle
     except ImportError as error:
         raise _extension_missing(error) from error
@@ -66,17 +72,10 @@ def load(
     with _reporting(progress) as report:
         default = default_recipe(backend, selected_isa(isa) if backend in ("auto", "native") else "")
         bundle, origin = open_bundle(source, recipe=spec, default_recipe=default, cache_dir=cache_dir, report=report)
-    return _family(bundle)(
-        bundle,
-        backend=backend,
-        threads=threads or default_threads(),
-        isa=isa,
-        strict=strict,
-        origin=origin,
-        device=device,
-        precision=precision,
-        cache=cache_root(cache_dir),
+    options = EngineOptions(
+        backend, threads or default_threads(), isa, strict, device, precision, policy, cache_root(cache_dir)
     )
+    return _family(bundle)(bundle, options, origin=origin)
 
 
 def _whisper_class() -> type[WhisperModel]:
@@ -108,12 +107,13 @@ def _family(bundle: Bundle) -> type[WhisperModel | GraphModel]:
     return row()
 
 
-def _check_arguments(backend: Any, threads: Any, isa: Any, device: Any, precision: Any) -> None:
-    from anyon.backends import NAMES
+def _check_arguments(backend: Any, threads: Any, isa: Any, device: Any, precision: Any, policy: Any) -> None:
+    from anyon.backends import KNOWN
     from anyon.backends.base import DEVICES, PRECISIONS
+    from anyon.selection import POLICIES
 
-    if backend != "auto" and backend not in NAMES:
-        raise OptionError(f"backend={backend!r}: expected auto, {', '.join(NAMES)}")
+    if backend != "auto" and backend not in KNOWN:
+        raise OptionError(f"backend={backend!r}: expected auto, {', '.join(KNOWN)}")
     whole = isinstance(threads, int) and not isinstance(threads, bool)
     if threads is not None and not (whole and 1 <= threads <= MAX_THREADS):
         raise OptionError(f"threads={threads!r}: expected a whole number in 1..{MAX_THREADS}, or None")
@@ -121,6 +121,8 @@ def _check_arguments(backend: Any, threads: Any, isa: Any, device: Any, precisio
         raise OptionError(f"isa={isa!r}: expected a name such as 'avx2', or None")
     if isa is not None and backend not in ("auto", "native"):
         raise OptionError(f"isa={isa!r}: backend {backend!r} chooses its own instructions (leave isa out)")
+    if policy not in POLICIES:
+        raise OptionError(f"policy={policy!r}: expected {', '.join(POLICIES)}")
     for name, value, known in (("device", device, DEVICES), ("precision", precision, PRECISIONS)):
         if value is not None and value not in known:
             raise OptionError(f"{name}={value!r}: expected {', '.join(known)}, or None")

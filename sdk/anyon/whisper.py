@@ -7,7 +7,6 @@ import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from anyon import _native
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from anyon.bundle import Bundle
     from anyon.options import TranscribeOptions
+    from anyon.selection import EngineOptions
 
 # Engines kept for the next transcription; more are made while more run at once.
 _KEPT_ENGINES = max(2, os.cpu_count() or 1)
@@ -36,19 +36,13 @@ class WhisperModel:
     def __init__(
         self,
         bundle: Bundle,
+        options: EngineOptions,
         *,
-        backend: str,
-        threads: int,
-        isa: str | None,
-        strict: bool,
         origin: Mapping[str, Any],
-        device: str | None = None,
-        precision: str | None = None,
-        cache: Path | None = None,
     ) -> None:
         self._bundle = bundle
         self._origin = dict(origin)
-        self.threads = threads
+        self.threads = options.threads
         missing = [program for program in ("encoder", "decoder") if program not in bundle.programs]
         if missing:
             raise BundleError(
@@ -56,9 +50,7 @@ class WhisperModel:
             )
         with translated():
             self._model = _native.WhisperModel(bundle.native)
-        make, first, self._placement = engine_maker(
-            bundle, backend, threads, isa, strict, device=device, precision=precision, cache=cache
-        )
+        make, first, self._placement = engine_maker(bundle, options)
         self._rack = EngineRack(make, _KEPT_ENGINES)
         self._rack.give_back(first)
         self._running: weakref.WeakSet[Transcription] = weakref.WeakSet()

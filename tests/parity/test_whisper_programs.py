@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import whisper_case
-from program_interpreter import Interpreter
+
+from anyon_export.interpreter import Interpreter
 
 pytest.importorskip("torch", reason="torch is not installed: pip install 'anyon[export]'")
 

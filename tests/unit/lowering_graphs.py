@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +10,8 @@ import numpy.typing as npt
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "parity"))
-
-from program_interpreter import Interpreter
-
 from anyon_export.expressions import evaluate, param
+from anyon_export.interpreter import Interpreter
 from anyon_export.lowering.graph import Graph, Node, Shape, State, ValueType
 from anyon_quantization.float32 import pack_panel16
 

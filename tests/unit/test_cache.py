@@ -67,8 +67,8 @@ def test_a_changed_or_missing_file_makes_the_index_forget(stored: tuple[Index, P
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"null", b'{"version": 1}', b"\xff\xfe", b"[" * 100_000,
-     b'{"version": 1, "key": "path x", "files": 3}',
+    [b"", b"{", b"[]", b"null", b'{"version": 2}', b"\xff\xfe", b"[" * 100_000,
+     b'{"version": 2, "key": "path x", "files": 3}',
      b'{"version":1,"key":"path x","files":[],"details":{},"bundle":["../model.bin",7]}',
      b'{"version":1,"key":"path x","files":[["x"]],"details":{},"bundle":["tiny-1.anyon",6]}'],
 )  # fmt: skip

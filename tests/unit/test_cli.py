@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import os
 import signal
 import subprocess
@@ -333,6 +334,28 @@ def test_doctor_tells_what_runs_here(run_anyon: RunAnyon, native: Any) -> None:
     text = run_anyon("doctor").stdout
     assert "native" in text
     assert "onnxruntime" in text
+
+
+def test_doctor_measures_the_backends_and_auto_takes_the_best(
+    run_anyon: RunAnyon, tiny_en: Any, tmp_path: Path
+) -> None:
+    import anyon
+
+    path = tiny_en.info["bundle"]
+    done = run_anyon("doctor", "--measure", path, "--cache-dir", tmp_path, "--threads", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)["measured"]
+    for rows in facts["programs"].values():
+        assert all(
+            0 < row["seconds"] < 60 and 0 < row["cpu_seconds"] < 120 and row["memory"] > 0 for row in rows.values()
+        )
+    model = anyon.load(path, cache_dir=tmp_path, threads=2)
+    for place in model.placement:
+        times = {name: row["seconds"] for name, row in facts["programs"][place.program].items()}
+        assert place.backend == min(times, key=lambda name: times[name])
+        assert place.reason.startswith("fastest by measurement here")
+    text = run_anyon("doctor").stdout
+    assert re.search(r"^  backend +here +version +devices +computes in +isa +note$", text, re.MULTILINE)
 
 
 def test_doctor_says_what_to_install(environment: dict[str, str]) -> None:

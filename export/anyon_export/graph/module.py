@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from anyon_export import probe
 from anyon_export.bundle import bundle_bytes, write_bundle
 from anyon_export.export import INSTALL, ExportError
 from anyon_export.value_types import Array
@@ -22,6 +23,7 @@ OPSET = 23  # the first one with Attention and RotaryEmbedding
 # Largest error that counts as agreement, as a share of the largest magnitude (at least 1): rounding of float32 in
 # another order stays below 1e-4, a wrong op is far above.
 TOLERANCE = 1e-3
+_COARSE = 0.05  # of a probe of a module in 16 bits: engines round them at different places
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,10 @@ def export_module(
         raise ExportError(f"export: the native backend does not run {manifest['name']}: {refused}")
     if refused:
         program.section["refused"] = _short(refused)
+    golden, kept = _probe(program.section, source, str(manifest["recipe"]))
+    if golden:
+        manifest["probe"] = golden
+        tensors.update(kept)
     write_bundle(target, manifest, tensors)
     return ModuleReport(
         target,
@@ -202,6 +208,18 @@ def _compare(manifest: dict[str, Any], tensors: dict[str, Array], source: Any) -
             return f"output {port[0]!r} is {difference:.2e} away from PyTorch's, of values up to {scale:.2e}", None
         worst = max(worst, difference)
     return "", worst
+
+
+def _probe(section: Mapping[str, Any], source: Any, precision: str) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The example and what PyTorch made of it; see anyon_export.probe."""
+    inputs, outputs = section["inputs"], section["outputs"]
+    return probe.example(
+        PROGRAM,
+        {port["name"]: array for port, array in zip(inputs, source.arguments(), strict=True)},
+        {port["name"]: array for port, array in zip(outputs, source.results(), strict=True)},
+        {port["name"]: port["dtype"] for port in outputs},
+        _COARSE if precision in ("f16", "bf16") else probe.FLOATS,
+    )
 
 
 def _short(reason: str) -> str:

@@ -26,6 +26,8 @@ class Capability:
     """Why it is available, or why not."""
     install: str = ""
     """The command that would make it available; "" when nothing is missing."""
+    isa: str = ""
+    """Instruction set it will use; "" where the engine chooses and does not say."""
 
 
 # What `device=` and `precision=` may say; which of them a backend has, its probe tells.

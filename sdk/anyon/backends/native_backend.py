@@ -23,8 +23,9 @@ class NativeBackend:
             available=True,
             version=str(info.get("version", "")),
             devices=("cpu",),
-            precisions=("f32",),
-            reason=f"built in; uses {selected_isa(None)} of {', '.join(_native.supported_isas())}",
+            precisions=("f32", "int8"),
+            reason=f"built in; can use {', '.join(_native.supported_isas())}",
+            isa=selected_isa(None),
         )
 
     def prepare(self, bundle: Bundle, program: str, resources: Resources) -> _native.Session:

@@ -58,7 +58,18 @@ def command(**arguments: Any) -> int:
     reporter: Reporter = JsonLines() if as_json else Terminal(quiet, verbose)
     loading = {
         name: arguments.pop(name)
-        for name in ("model", "backend", "device", "precision", "threads", "isa", "strict", "cache_dir", "recipe")
+        for name in (
+            "model",
+            "backend",
+            "device",
+            "precision",
+            "policy",
+            "threads",
+            "isa",
+            "strict",
+            "cache_dir",
+            "recipe",
+        )
     }
     options = _options(arguments, bool(layout))
     try:

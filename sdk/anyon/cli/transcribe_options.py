@@ -28,6 +28,13 @@ _OPTIONS = [
     option("--backend", panel=_MODEL, default="auto", show_default=True, help="auto, native or onnxruntime."),
     option("--device", panel=_MODEL, help="What the backend computes on: cpu, gpu, cuda, ...  [default: cpu]"),
     option("--precision", panel=_MODEL, help="What the engine computes in: f32, bf16, f16.  [default: its own]"),
+    option(
+        "--policy",
+        panel=_MODEL,
+        default="fastest",
+        show_default=True,
+        help="What --backend auto looks for: fastest, smallest-memory, lowest-power; see `anyon doctor --measure`.",
+    ),
     option("--threads", panel=_MODEL, type=int, help="Cores to use.  [default: all, at most 16]"),
     option("--isa", panel=_MODEL, help="Force an instruction set, such as avx2; `anyon doctor` lists them."),
     option("--strict", panel=_MODEL, is_flag=True, help="A fallback to another backend is an error."),

@@ -1,4 +1,4 @@
-"""The ops of a lowered program in plain numpy: the second opinion on lowering, independent of the C++ runtime.
+"""The ops of a lowered program in plain numpy: the second opinion on lowering and on every engine that runs it.
 
 Quantised ops compute what the kernels compute: activations become 8 unsigned bits for each token, products are exact.
 """
@@ -11,6 +11,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from anyon_quantization.float32 import unpack_panel16
+from anyon_quantization.int4 import unpack_groups, unpack_panel16x8
+from anyon_quantization.int8 import unpack_panel16x4
 
 Array = npt.NDArray[Any]
 Attrs = dict[str, Any]
@@ -26,25 +30,11 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 ATTENTION_BLOCK = 256  # keys; kBlockKeysI8 of runtime_cpp/kernels/attention_i8
 
 
-def unpack(stored: Array, rows: int) -> Array:
-    """panel16 (ceil(N / 16), K, 16) -> (N, K), from the definition: element (n, k) is at (n // 16, k, n % 16)."""
-    n = np.arange(rows)
-    return stored[n // 16, :, n % 16]
-
-
-def unpack_int8(stored: Array, rows: int, columns: int) -> Array:
-    """panel16x4 (ceil(N/16), ceil(K/4), 16, 4) -> q (N, K): element (i, j) is at (i // 16, j // 4, i % 16, j % 4)."""
-    i, j = np.arange(rows)[:, None], np.arange(columns)[None]
-    return stored[i // 16, j // 4, i % 16, j % 4]
-
-
 def unpack_int4(stored: Array, scale: Array, zero: Array, rows: int, columns: int, group: int) -> Array:
-    """panel16x8 with scales and zero points (ceil(N / 16), K / group, 16) -> w (N, K)."""
-    i, j = np.arange(rows)[:, None], np.arange(columns)[None]
-    byte = stored[i // 16, j // 8, i % 16, j % 4]
-    q = np.where(j % 8 < 4, byte & 15, byte >> 4).astype(np.float32)
-    place = (i // 16, j // group, i % 16)
-    return (q - zero[place]) * scale[place].astype(np.float32)
+    """The first rows of panel16x8 with scales and zero points (ceil(N / 16), K / group, 16) -> w (rows, K)."""
+    q = unpack_panel16x8(stored, 0, rows).reshape(rows, -1, group)
+    scales, zeros = (unpack_groups(part, 0, rows)[..., None].astype(np.float32) for part in (scale, zero))
+    return ((q - zeros) * scales).reshape(rows, -1)[:, :columns]
 
 
 def quantise_tokens(x: Array, bits: int = 8) -> tuple[Array, Array, Array]:
@@ -67,11 +57,11 @@ def symmetric_tokens(x: Array, bits: int) -> Array:
     return np.rint(x / scale) * scale
 
 
-def int8_product(x: Array, q: Array, scale: Array, bits: int = 8) -> Array:
+def int8_product(x: Array, q: Array, scale: Array, bits: int = 8, exact: bool = True) -> Array:
     """x @ (scale * q).T with x quantised. Sums of products reach 255 * 127 * k: float64 holds them exactly."""
     u, x_scale, zero = quantise_tokens(x, bits)
-    exact = (u - zero).astype(np.float64) @ q.T.astype(np.float64)
-    return (exact * x_scale).astype(np.float32) * scale
+    wide = np.float64 if exact else np.float32
+    return ((u - zero).astype(wide) @ q.T.astype(wide) * x_scale).astype(np.float32) * scale
 
 
 def rounded(x: Array, axis: int) -> Array:
@@ -81,12 +71,16 @@ def rounded(x: Array, axis: int) -> Array:
 
 
 class Interpreter:
-    """One program with its states. weights: bundle tensors by name."""
+    """One program with its states. weights: bundle tensors by name.
 
-    def __init__(self, program: dict[str, Any], weights: Mapping[str, Array]) -> None:
+    exact: integer products are exact, and unpacked weights stay for the next run; False takes less time and memory.
+    """
+
+    def __init__(self, program: dict[str, Any], weights: Mapping[str, Array], exact: bool = True) -> None:
         self.program = program
         self.weights = weights
         self.states: dict[str, Array] = {}
+        self._exact = exact
         self._unpacked: dict[int, Array] = {}
 
     def run(self, **inputs: Array) -> dict[str, Array]:
@@ -109,7 +103,7 @@ class Interpreter:
         self, x: Array, weight: Array, bias: Array | None, residual: Array | None, *, k: int, n: int, activation: str
     ) -> Array:
         assert x.shape[-1] == k
-        return self._finish(x @ unpack(weight, n).astype(np.float32).T, bias, residual, activation)
+        return self._finish(x @ unpack_panel16(weight, 0, n).astype(np.float32).T, bias, residual, activation)
 
     def _linear_i8(
         self,
@@ -126,7 +120,7 @@ class Interpreter:
         input_bits: int = 8,
     ) -> Array:
         assert (x.shape[-1], len(scale)) == (k, n)
-        y = int8_product(x, self._int8(weight, scale, sums, k), scale, input_bits)
+        y = int8_product(x, self._int8(weight, scale, sums, k), scale, input_bits, self._exact)
         return self._finish(y, bias, residual, activation)
 
     def _linear_i4(
@@ -150,12 +144,14 @@ class Interpreter:
         return self._finish(product, bias, residual, activation)
 
     def _int8(self, weight: Array, scale: Array, sums: Array, columns: int) -> Array:
-        q = self._kept(unpack_int8, weight, len(scale), columns)
-        np.testing.assert_array_equal(q.sum(1, dtype=np.int64), sums)
+        q = self._kept(unpack_panel16x4, weight, 0, len(scale), columns)
+        assert np.array_equal(q.sum(1, dtype=np.int64), sums)
         return q
 
     def _kept(self, unpack: Callable[..., Array], stored: Array, *arguments: Any) -> Array:
         """Unpacking a weight takes longer than using it."""
+        if not self._exact:
+            return unpack(stored, *arguments)
         if id(stored) not in self._unpacked:
             self._unpacked[id(stored)] = unpack(stored, *arguments)
         return self._unpacked[id(stored)]
@@ -167,7 +163,7 @@ class Interpreter:
         return y + (residual[: y.shape[1]] if residual.ndim < y.ndim else residual)
 
     def _conv1d(self, x: Array, weight: Array, bias: Array | None, residual: Array | None, **attrs: Any) -> Array:
-        matrix = unpack(weight, attrs["cout"]).astype(np.float32)  # (cout, kernel * cin)
+        matrix = unpack_panel16(weight, 0, attrs["cout"]).astype(np.float32)  # (cout, kernel * cin)
         return self._finish(self._windows(x, **attrs) @ matrix.T, bias, residual, attrs["activation"])
 
     def _conv1d_i8(
@@ -180,9 +176,8 @@ class Interpreter:
         residual: Array | None,
         **attrs: Any,
     ) -> Array:
-        y = int8_product(
-            self._windows(x, **attrs), self._int8(weight, scale, sums, attrs["kernel"] * attrs["cin"]), scale
-        )
+        q = self._int8(weight, scale, sums, attrs["kernel"] * attrs["cin"])
+        y = int8_product(self._windows(x, **attrs), q, scale, exact=self._exact)
         return self._finish(y, bias, residual, attrs["activation"])
 
     def _windows(self, x: Array, *, kernel: int, stride: int, padding: int, cin: int, **_: Any) -> Array:
@@ -202,13 +197,14 @@ class Interpreter:
         return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + epsilon) * scale + bias
 
     def _embedding(self, ids: Array, weight: Array, *, rows: int, width: int, layout: str) -> Array:
-        table = unpack(weight, rows) if layout == "panel16" else weight
-        assert table.shape == (rows, width)
+        assert weight.shape[1] == width
+        table = unpack_panel16(weight, 0, int(ids.max()) + 1) if layout == "panel16" else weight
         return table[ids].astype(np.float32)
 
     def _embedding_i8(self, ids: Array, weight: Array, scale: Array, *, rows: int, width: int) -> Array:
         assert len(scale) == rows
-        return (self._kept(unpack_int8, weight, rows, width) * scale[:, None])[ids]
+        used = int(ids.max()) + 1
+        return (unpack_panel16x4(weight, 0, used, width) * scale[:used, None])[ids]
 
     def _embedding_i4(
         self,
@@ -221,7 +217,7 @@ class Interpreter:
         width: int,
         group: int,
     ) -> Array:
-        return self._kept(unpack_int4, weight, scale, zero, rows, width, group)[ids]
+        return unpack_int4(weight, scale, zero, int(ids.max()) + 1, width, group)[ids]
 
     def _add(self, a: Array, b: Array) -> Array:
         return a + b

@@ -1,0 +1,149 @@
+"""Golden probes: a backend that computes wrong numbers is refused, and the next one is taken and says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import anyon
+from anyon import _native, golden
+from anyon.backends import base, get_backend
+from anyon.backends.native_backend import NativeBackend
+from anyon.bundle import Bundle
+from anyon_export import probe
+
+pytestmark = pytest.mark.usefixtures("native")
+
+
+class Broken(_native.Session):
+    """A session whose results go through `spoil` before anyone sees them."""
+
+    def __init__(self, inner: Any, spoil: Any) -> None:
+        super().__init__(inner.inputs, inner.outputs)
+        self._inner, self._spoil = inner, spoil
+
+    def run(self, inputs: list[Any]) -> list[Any]:
+        return [self._spoil(np.array(output)) for output in self._inner.run(inputs)]
+
+    def reset_states(self) -> None:
+        self._inner.reset_states()
+
+    def reorder_states(self, rows: list[int]) -> None:
+        self._inner.reorder_states(rows)
+
+    def truncate_states(self, length: int) -> None:
+        self._inner.truncate_states(length)
+
+    def state_length(self) -> int:
+        return int(self._inner.state_length())
+
+
+class Forgetful(Broken):
+    """Loses its cache after every run."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner, lambda output: output)
+
+    def run(self, inputs: list[Any]) -> list[Any]:
+        self._inner.reset_states()
+        return super().run(inputs)
+
+
+def one_wrong_element(output: Any) -> Any:
+    output.reshape(-1)[output.size // 2] += 1 + 0.05 * np.abs(output).max()
+    return output
+
+
+def break_native(monkeypatch: pytest.MonkeyPatch, wrap: Any) -> None:
+    prepare = NativeBackend.prepare
+    monkeypatch.setattr(NativeBackend, "prepare", lambda *arguments: wrap(prepare(*arguments)))
+
+
+SPOILED = {
+    "five per cent too large": lambda inner: Broken(inner, lambda output: output * np.float32(1.05)),
+    "one element": lambda inner: Broken(inner, one_wrong_element),
+    "not a number": lambda inner: Broken(inner, lambda output: output * np.float32("nan")),
+    "zeros": lambda inner: Broken(inner, np.zeros_like),
+    "the cache is lost": Forgetful,
+}
+
+
+@pytest.mark.parametrize("how", SPOILED)
+def test_a_backend_that_computes_wrongly_is_refused(
+    tiny_en: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    break_native(monkeypatch, SPOILED[how])
+    with pytest.raises(anyon.BackendError, match=r"computes program .* wrongly on this machine: its probe is off by"):
+        anyon.load(tiny_en.info["bundle"], backend="native", cache_dir=tmp_path)
+
+
+def test_perturbed_weights_are_seen(tiny_en: Any, tmp_path: Path) -> None:
+    """One matrix of one layer, a tenth larger: what a driver that reads the wrong bytes would do at the least."""
+    path = tmp_path / "perturbed.anyon"
+    content = bytearray(Path(tiny_en.info["bundle"]).read_bytes())
+    bundle = Bundle(tiny_en.info["bundle"])
+    weight = bundle.native.tensor("decoder.blocks.1.mlp.0.weight")
+    begin = content.find(weight.tobytes()[:4096])
+    size = weight.nbytes
+    content[begin : begin + size] = (np.frombuffer(content, np.float32, size // 4, begin) * np.float32(1.1)).tobytes()
+    path.write_bytes(content)
+    with pytest.raises(anyon.BackendError, match="computes program 'decoder' wrongly"):
+        anyon.load(path, backend="native", cache_dir=tmp_path)
+
+
+def test_the_next_backend_is_taken_with_a_warning_and_a_placement(
+    tiny_en: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'anyon[onnxruntime]'")
+    monkeypatch.setattr("anyon.selection.NAMES", ("native", "onnxruntime"))
+    break_native(monkeypatch, SPOILED["five per cent too large"])
+    with pytest.warns(anyon.BackendWarning, match="backend native computes program"):
+        model = anyon.load(tiny_en.info["bundle"], cache_dir=tmp_path)
+    assert [place.backend for place in model.placement] == ["onnxruntime", "onnxruntime"]
+    assert all("fallback: native refused" in place.reason and "off by" in place.reason for place in model.placement)
+    with pytest.raises(anyon.BackendError, match="wrongly on this machine"):
+        anyon.load(tiny_en.info["bundle"], cache_dir=tmp_path, strict=True)
+
+
+@pytest.mark.parametrize("isa", ["scalar", None])
+@pytest.mark.parametrize("recipe", ["f32", "int8", "int4"])
+def test_the_native_runtime_is_far_inside_the_tolerance(
+    cache: Path, demo_folder: Path, recipe: str, isa: str | None, tmp_path: Path
+) -> None:
+    """Measured: f32 4e-6 of 1e-3; int8 and int4 0.05 of 0.2, where rounding of activations differs by ISA."""
+    model = anyon.load("tiny.en", recipe=recipe, cache_dir=cache)
+    again = anyon.load(model.info["bundle"], isa=isa, cache_dir=tmp_path)
+    found = [float(path.read_text()) for path in (tmp_path / "probes").iterdir()]
+    assert len(found) == len(again.placement) == 2
+    assert max(found) <= (1e-5 if recipe == "f32" else 0.1)
+
+
+def test_what_was_right_once_is_not_run_again(tiny_en: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    anyon.load(tiny_en.info["bundle"], cache_dir=tmp_path)
+    monkeypatch.setattr(golden, "_difference", lambda *_: pytest.fail("the probe ran again"))
+    anyon.load(tiny_en.info["bundle"], cache_dir=tmp_path)
+    with pytest.raises(pytest.fail.Exception):  # another ISA is another verdict
+        anyon.load(tiny_en.info["bundle"], cache_dir=tmp_path, isa="scalar")
+
+
+def test_a_probe_that_is_damaged_is_named(tiny_en: Any, tmp_path: Path) -> None:
+    bundle = Bundle(tiny_en.info["bundle"])
+    bundle.manifest["probe"]["runs"]["encoder"][0]["sizes"] = {}
+    backend = get_backend("native")
+    resources = base.Resources(1, _native.ThreadPool(1), None)
+    session = backend.prepare(bundle, "encoder", resources)
+    with pytest.raises(anyon.BundleError, match="the probe of program 'encoder' is damaged"):
+        golden.check(bundle, "encoder", session, backend.place(bundle, "encoder", resources, ""), backend, tmp_path)
+
+
+def test_a_sketch_sees_every_element() -> None:
+    values = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
+    row = probe.sketch(values).astype(np.float32)
+    for index in range(len(values)):
+        spoiled = values.copy()
+        spoiled[index] += 0.5
+        assert probe.distance(spoiled, row) > probe.FLOATS
+    assert probe.distance(values, row) < 1e-6
