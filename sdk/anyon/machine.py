@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anyon import _native, atomic
+from anyon import atomic
 
 if TYPE_CHECKING:
     from anyon.bundle import Bundle
@@ -47,6 +47,8 @@ def processor() -> str:
 
 def fingerprint() -> str:
     """Changes when the operating system, the kind of processor or the number of cores does; costs microseconds."""
+    from anyon import _native
+
     kernel = os.uname() if hasattr(os, "uname") else (sys.platform,)
     return f"{' '.join((kernel[0], *kernel[2:3], *kernel[4:]))} {' '.join(_native.supported_isas())} {os.cpu_count()}"
 
