@@ -116,16 +116,12 @@ class OnnxRuntimeEngine(Engine):
         return list(outputs[: 1 + config.n_text_layer])
 
 
-class NativeEngine(Engine):
-    """A bundle on the native runtime; ImportError where the extension is not built."""
+class SessionEngine(Engine):
+    """Two sessions of any backend; see anyon._native.Session."""
 
-    name = "native"
-
-    def __init__(self, bundle: Path, threads: int = 2) -> None:
-        from anyon import _native
-
-        pool, native = _native.ThreadPool(threads), _native.Bundle(str(bundle))
-        self._encoder, self._decoder = native.session("encoder", pool), native.session("decoder", pool)
+    def __init__(self, name: str, encoder: Any, decoder: Any) -> None:
+        self.name = name
+        self._encoder, self._decoder = encoder, decoder
 
     def encode(self, mel: Array) -> list[Array]:
         self._decoder.reset_states()
@@ -134,3 +130,11 @@ class NativeEngine(Engine):
     def decode(self, tokens: Array, positions: Array, select: Array, cross: Sequence[Array]) -> list[Array]:
         values: list[Any] = [np.ascontiguousarray(array) for array in (tokens, positions, select, *cross)]
         return [np.array(output) for output in self._decoder.run(values)]
+
+
+def native_engine(bundle: Path, threads: int = 2) -> SessionEngine:
+    """A bundle on the native runtime; ImportError where the extension is not built."""
+    from anyon import _native
+
+    pool, opened = _native.ThreadPool(threads), _native.Bundle(str(bundle))
+    return SessionEngine("native", opened.session("encoder", pool), opened.session("decoder", pool))

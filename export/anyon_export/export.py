@@ -182,9 +182,9 @@ def compare_onnx(checkpoint: Checkpoint, graphs: dict[str, onnx.ModelProto], tra
 def compare_native(bundle: Path, trace: Trace) -> Difference:
     """The native runtime on the finished bundle."""
     from anyon_export.compare import compare
-    from anyon_export.engines import NativeEngine
+    from anyon_export.engines import native_engine
 
-    return compare(NativeEngine(bundle), trace)
+    return compare(native_engine(bundle), trace)
 
 
 def _try_engine(

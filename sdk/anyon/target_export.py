@@ -1,0 +1,183 @@
+"""One checkpoint, every target: a bundle, then the files of each engine, each compared with PyTorch and timed."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from anyon.errors import AnyonError, ExportError, OptionError
+from anyon.progress import Progress, Report
+
+if TYPE_CHECKING:
+    from anyon_export.blueprint import Blueprint
+    from anyon_export.checkpoints import Checkpoint
+    from anyon_export.compare import Trace
+    from anyon_export.target import Artefact
+
+BUNDLE = "model.anyon"
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """module: whose `write(bundle, folder)` makes the files; backend: the engine that runs the same programs here."""
+
+    module: str
+    backend: str = ""
+
+
+TARGETS = {
+    "native": _Target("", "native"),
+    "onnx": _Target("anyon_export.onnx_target", "onnxruntime"),
+    "openvino": _Target("anyon_export.openvino", "openvino"),
+    "tvm": _Target("anyon_export.tvm", "tvm"),
+    "coreml": _Target("anyon_export.coreml"),
+}
+
+
+@dataclass(slots=True)
+class TargetRow:
+    """One target. error: largest absolute difference of the logits to PyTorch's; seconds: of one window and all runs of
+    the decoder; both None where the engine does not run here. refused: why there are no files, else ""."""
+
+    target: str
+    files: list[Path] = field(default_factory=list)
+    nbytes: int = 0
+    error: float | None = None
+    seconds: float | None = None
+    states: str = ""
+    notes: str = ""
+    refused: str = ""
+
+
+@dataclass(slots=True)
+class TargetReport:
+    model: str
+    recipe: str
+    audio: str
+    runs: int
+    logits_scale: float
+    rows: list[TargetRow]
+
+
+def export_targets(
+    checkpoint: Checkpoint,
+    folder: Path,
+    targets: Sequence[str],
+    *,
+    name: str,
+    source_id: str,
+    recipe: str,
+    check_audio: str | None,
+    threads: int,
+    report: Report,
+) -> TargetReport:
+    """Writes `folder`/model.anyon, and `folder`/<target>/ for every other target.
+
+    recipe: a spec of anyon.recipes. A target that cannot be made is a row that says why, and leaves nothing behind.
+    Raises OptionError for a target nobody knows, ExportError when PyTorch is missing, CheckpointError, BackendError.
+    """
+    unknown = [target for target in targets if target not in TARGETS]
+    if unknown:
+        raise OptionError(f"target {unknown[0]!r}: expected {', '.join(TARGETS)}")
+    try:
+        from anyon_export.export import load_model, record_pytorch
+    except ImportError as error:
+        raise _not_installed(error) from error
+    from anyon.conversion import quantized
+    from anyon_export.bundle import BundleWriteError, make_bundle
+    from anyon_export.export import ExportError as NativeExportError
+    from anyon_export.target import Artefact
+
+    report(Progress("pytorch", 0, 0, "", name))
+    try:
+        trace, audio = record_pytorch(checkpoint, load_model(checkpoint), check_audio)
+    except ImportError as error:
+        raise _not_installed(error) from error
+    except NativeExportError as error:
+        raise ExportError(str(error)) from error
+    blueprint = quantized(_blueprint(checkpoint), recipe)
+    bundle = folder / BUNDLE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        make_bundle(
+            blueprint,
+            checkpoint,
+            bundle,
+            lambda done, total: report(Progress("write", done, total, "bytes", BUNDLE)),
+            name=name,
+            source_id=source_id,
+        )
+    except (OSError, BundleWriteError) as error:
+        raise ExportError(f"{folder}: cannot be written: {error}") from error
+    rows = []
+    for index, target in enumerate(targets):
+        report(Progress("targets", index, len(targets), "targets", target))
+        states = sum(len(program.get("states", [])) for program in blueprint.programs.values())
+        native = Artefact("native", (bundle,), f"{states} in place", "")
+        rows.append(_made(target, bundle, folder / target, native, trace, threads))
+    scale = max(float(abs(outputs[0]).max()) for outputs in trace.outputs)
+    return TargetReport(name, blueprint.recipe, audio, len(trace.inputs), scale, rows)
+
+
+def _blueprint(checkpoint: Checkpoint) -> Blueprint:
+    """The one in the package, or for sizes of one's own a new one."""
+    from anyon.conversion import find_blueprint
+    from anyon.errors import CheckpointError
+
+    try:
+        return find_blueprint(checkpoint)[0]
+    except CheckpointError:
+        from anyon_export.blueprints import whisper_blueprint
+        from anyon_export.models.whisper import WhisperConfig
+
+        return whisper_blueprint("custom", WhisperConfig(**checkpoint.config))
+
+
+def _made(target: str, bundle: Path, folder: Path, native: Artefact, trace: Trace, threads: int) -> TargetRow:
+    """Writes one target, and runs it beside PyTorch where its engine is here."""
+    row = TargetRow(target)
+    try:
+        artefact = native
+        if target != "native":
+            artefact = importlib.import_module(TARGETS[target].module).write(bundle, folder)
+    except ImportError as error:
+        row.refused = f"{error.name or error} is not installed; pip install 'anyon[export,{target}]'"
+        return row
+    except Exception as error:  # every converter has errors of its own
+        row.refused = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        return row
+    row.files, row.nbytes = list(artefact.files), artefact.nbytes
+    row.states, row.notes = artefact.states, artefact.notes
+    if not TARGETS[target].backend:
+        return row
+    try:
+        row.error, row.seconds = _measured(TARGETS[target].backend, bundle, trace, threads)
+    except AnyonError as error:
+        row.notes = f"{row.notes}; not run: {error}".removeprefix("; ")
+    return row
+
+
+def _measured(backend: str, bundle: Path, trace: Trace, threads: int) -> tuple[float, float]:
+    """(error of the logits, seconds of the second of two passes)."""
+    from anyon.bundle import Bundle
+    from anyon.engines import engine_maker
+    from anyon.errors import translated
+    from anyon.selection import EngineOptions
+    from anyon_export.compare import compare
+    from anyon_export.engines import SessionEngine
+
+    _, engine, _ = engine_maker(Bundle(bundle), EngineOptions(backend, threads))
+    sessions: Any = SessionEngine(backend, engine.sessions["encoder"], engine.sessions["decoder"])
+    with translated():
+        difference = compare(sessions, trace)
+        started = time.perf_counter()
+        compare(sessions, trace)
+    return difference.logits, time.perf_counter() - started
+
+
+def _not_installed(error: ImportError) -> ExportError:
+    return ExportError(f"export: {error.name} is not installed; pip install 'anyon[export]'")
