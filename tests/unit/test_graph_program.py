@@ -63,6 +63,17 @@ def test_infinities_and_nan_survive_json() -> None:
     np.testing.assert_array_equal(run(model(nodes), x)[0], x)
 
 
+def test_groups_of_no_channels_give_nothing() -> None:
+    nothing = [numpy_helper.from_array(np.zeros(0, np.float32), name) for name in ("scale", "bias")]
+    nodes = [
+        helper.make_node("Constant", [], ["zero"], value_ints=[0]),
+        helper.make_node("Constant", [], ["axis"], value_ints=[1]),
+        helper.make_node("Slice", ["x", "zero", "zero", "axis"], ["none"]),
+        helper.make_node("GroupNormalization", ["none", "scale", "bias"], ["y"], num_groups=2),
+    ]
+    assert run(model(nodes, nothing), np.zeros((2, 3), np.float32))[0].shape == (2, 0)
+
+
 def test_definitions_of_onnx_replace_ops_that_have_no_function() -> None:
     proto = model([helper.make_node("MeanVarianceNormalization", ["x"], ["y"], axes=[1])])
     assert "MeanVarianceNormalization" not in NATIVE
