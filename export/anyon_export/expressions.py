@@ -72,6 +72,11 @@ def param(name: str, shape: Sequence[int]) -> Expression:
     return Expression("param", tuple(shape), attrs={"name": name})
 
 
+def counting(length: int) -> Expression:
+    """(length,) int64: 0, 1, 2, ..."""
+    return make("counting", length=length)
+
+
 def zeros(shape: Sequence[int]) -> Expression:
     return make("zeros", shape=list(shape))
 
@@ -332,6 +337,13 @@ def _never(attrs: Attributes, of: Sequence[Array]) -> Array:
     raise AssertionError("the Evaluator quantises; it keeps all tensors of a weight")
 
 
+register(
+    "counting",
+    Operation(
+        lambda attrs, of: ((int(attrs["length"]),), "int64"),
+        lambda attrs, of: np.arange(attrs["length"], dtype=np.int64),
+    ),
+)
 register(
     "zeros",
     Operation(

@@ -137,7 +137,9 @@ def _dequantised(name: str, output: str, weight: _Weight, turned: bool) -> tuple
     chosen, row = scheme(weight.scheme), weight.row
     tensor, rows = row["tensor"], row["rows"]
     n = rows[1] - rows[0]
-    stored = {**row, "layout": chosen.layout} if row["layout"] == "panel16" else dict(row)
+    # A table is plain, but in integers it has the layout of a matrix.
+    packed = row["layout"] == "panel16" or weight.scheme not in ("f32", "f16")
+    stored = {**row, "layout": chosen.layout} if packed else dict(row)
     scale = {"tensor": f"{tensor}.scale", "rows": rows}
     if weight.scheme == "f16":
         parts = {f"{name}.f16": (FLOAT16, _turned(stored, turned))}

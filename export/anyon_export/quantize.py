@@ -17,6 +17,7 @@ from anyon_export.blueprint import Blueprint, OnnxProgram, Weight
 from anyon_export.equalise import Site, columns_of, equalise, find_sites, matrix_of
 from anyon_export.expressions import (
     Expression,
+    counting,
     half,
     inverse,
     param,
@@ -30,10 +31,11 @@ from anyon_export.onnx_weights import quantise_graph
 from anyon_export.rotate import DOWN, UP, rotate
 from anyon_quantization.int4 import Int4
 from anyon_quantization.matrix import QuantizationError
-from anyon_quantization.recipes import Recipe
+from anyon_quantization.recipes import TABLES, Recipe
 from anyon_quantization.schemes import scheme
 
 Op = dict[str, Any]
+_ROWS, _FLOATS = ".rows", ".floats"  # behind a table's name: the numbers of its rows; what an op gives of them
 MOMENTS = "moments:"  # before a weight's name: the tensor (K, K) that calibration measured for it
 
 # (op, kind of scheme) -> the op that reads it, and the tensors it reads beside the matrix. f16 needs no op of its own.
@@ -53,6 +55,7 @@ class _Choice:
 
     scheme: str
     table: bool
+    shape: tuple[int, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -91,9 +94,12 @@ def quantize(blueprint: Blueprint, recipe: Recipe, calibrated: Collection[str] =
     programs = {
         name: _program(program, chosen, recipe, name in recipe.wide) for name, program in blueprint.programs.items()
     }
+    read = {name for program in programs.values() for op in program["ops"] for name in op["inputs"]}
     weights: dict[str, Weight] = {}
     for name, weight in blueprint.weights.items():
         weights |= _weights(name, weight, chosen.get(name), moments.get(name))
+        if name + _ROWS in read:
+            weights[name + _ROWS] = Weight(counting(weight.shape[0]), "plain", weight.shape[:1])
     schemes = {name: choice.scheme for name, choice in chosen.items()}
     onnx = {
         name: OnnxProgram(*quantise_graph(program.graph, program.initializers, schemes, squares))
@@ -134,9 +140,11 @@ def _choose(name: str, weight: Weight, recipe: Recipe) -> _Choice | None:
     if len(weight.shape) != 2:
         return None
     table = weight.layout == "plain"
-    choice = _Choice(recipe.scheme_of(name, table), table)
-    if table and choice.kind not in ("f32", "f16"):
-        raise QuantizationError(f"recipe {recipe.name!r}: {name} is a table, which is f32 or f16, not {choice.scheme}")
+    choice = _Choice(recipe.scheme_of(name, table), table, weight.shape)
+    if table and choice.kind not in TABLES:
+        raise QuantizationError(
+            f"recipe {recipe.name!r}: {name} is a table, which is {' or '.join(TABLES)}, not {choice.scheme}"
+        )
     return choice
 
 
@@ -144,7 +152,7 @@ def _weights(name: str, weight: Weight, choice: _Choice | None, moments: Express
     if choice is None:
         return {name: weight}
     if choice.table:
-        return {name: Weight(half(weight.expression), "plain", weight.shape)}
+        return _table(name, weight, choice)
     integers = choice.kind in ("int8", "int4")
     tensors = quantised(matrix_of(weight), choice.scheme, moments if integers else None)
     layout = scheme(choice.scheme).layout
@@ -155,12 +163,34 @@ def _weights(name: str, weight: Weight, choice: _Choice | None, moments: Express
     return made
 
 
+def _table(name: str, weight: Weight, choice: _Choice) -> dict[str, Weight]:
+    if choice.kind == "f16":
+        return {name: Weight(half(weight.expression), "plain", weight.shape)}
+    tensors = quantised(weight.expression, choice.scheme, None)
+    return {
+        name: Weight(tensors[""], scheme(choice.scheme).layout, weight.shape),
+        f"{name}.scale": Weight(tensors["scale"], "plain", tensors["scale"].shape),
+    }
+
+
 def _program(program: Mapping[str, Any], chosen: Mapping[str, _Choice], recipe: Recipe, wide: bool) -> dict[str, Any]:
-    ops = [_op(op, chosen, recipe) for op in program["ops"]]
+    ops = [made for op in program["ops"] for made in _reading_tables(_op(op, chosen, recipe), chosen)]
     if wide:
         ops = [{**op, "attrs": {**op["attrs"], "input_bits": 16}} if op["op"] in _PRODUCTS else op for op in ops]
     rewritten = {**program, "ops": ops}
     return attention_i8(rewritten) if recipe.attention == "i8" else rewritten
+
+
+def _reading_tables(op: Op, chosen: Mapping[str, _Choice]) -> list[Op]:
+    """The op, and before it a look-up of all rows of every table in integers that it adds as it is."""
+    added = [name for name in op["inputs"][2:] if name in chosen and chosen[name].table and chosen[name].kind == "int8"]
+    ops = []
+    for name in added:
+        rows, width = chosen[name].shape
+        inputs = [name + _ROWS, name, f"{name}.scale"]
+        attrs = {"rows": rows, "width": width}
+        ops.append({"op": "embedding_i8", "name": name, "inputs": inputs, "outputs": [name + _FLOATS], "attrs": attrs})
+    return [*ops, {**op, "inputs": [name + _FLOATS if name in added else name for name in op["inputs"]]}]
 
 
 def _op(op: Op, chosen: Mapping[str, _Choice], recipe: Recipe) -> Op:

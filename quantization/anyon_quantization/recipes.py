@@ -11,7 +11,7 @@ from typing import Any
 from anyon_quantization.matrix import QuantizationError
 from anyon_quantization.schemes import scheme
 
-TABLES = ("f32", "f16")
+TABLES = ("f32", "f16", "int8")
 ATTENTION = ("f32", "i8")
 
 

@@ -108,6 +108,21 @@ def test_recipes_stay_within_their_sizes() -> None:
     assert megabytes("f16") <= 76
 
 
+def test_a_table_in_integers_becomes_floats_where_it_is_added() -> None:
+    blueprint = quantize(tiny(), Recipe("mine", "int8", tables="int8"))
+    table = "encoder.positional_embedding"
+    encoder = blueprint.programs["encoder"]["ops"]
+    place = next(i for i, op in enumerate(encoder) if op["op"] == "embedding_i8")
+    assert encoder[place]["inputs"] == [f"{table}.rows", table, f"{table}.scale"]
+    assert encoder[place]["attrs"] == {"rows": 1500, "width": 384}
+    assert encoder[place + 1]["name"] == "encoder.conv2"
+    assert encoder[place + 1]["inputs"][-1] == encoder[place]["outputs"][0]
+    positions = next(op for op in blueprint.programs["decoder"]["ops"] if "positions" in op["inputs"])
+    assert positions["op"] == "embedding_i8"
+    np.testing.assert_array_equal(Evaluator({})(blueprint.weights[f"{table}.rows"].expression), np.arange(1500))
+    assert "decoder.positional_embedding.rows" not in blueprint.weights
+
+
 def test_f16_keeps_the_ops_and_halves_the_weights() -> None:
     assert ops(made("f16")) == ops(tiny())
     assert made("f16").weights[HEAD].expression.dtype == "float16"
@@ -136,7 +151,7 @@ def test_the_last_pattern_that_matches_counts() -> None:
     [
         (Recipe("a", "int4"), r"encoder\.conv1\.weight: conv1d cannot read int4-?\S* "),
         (Recipe("a", "int8", overrides={"encodr.*": "f16"}), r"'encodr\.\*' matches no weight of whisper-tiny\.en"),
-        (Recipe("a", "int8", overrides={"*positional*": "int8"}), r"encoder\.positional_embedding is a table"),
+        (Recipe("a", "int8", overrides={"*positional*": "int4"}), r"encoder\.positional_embedding is a table"),
         (Recipe("a", "int8", overrides={"*.mlp.0.bias": "f16"}), r"matches no weight"),
         (Recipe("a", "int8", rotate=("*.no_table",)), r"'\*\.no_table' matches no weight"),
     ],
@@ -254,7 +269,7 @@ def test_recipes_are_json_there_and_back() -> None:
         ('{"name": "x"}', "'default' is missing"),
         ('{"name": "x", "default": "int8", "colour": 1}', "unknown entry 'colour'"),
         ('{"name": "x", "default": "int9"}', "scheme 'int9'"),
-        ('{"name": "x", "default": "int8", "tables": "int8"}', "tables 'int8'"),
+        ('{"name": "x", "default": "int8", "tables": "int4"}', "tables 'int4'"),
         ('{"name": "x", "default": "int8", "attention": "i4"}', "attention 'i4'"),
         ('{"name": "x", "default": "int8", "overrides": ["a"]}', "overrides an object"),
         ('{"name": "x", "default": "int8", "rotate": "a"}', "rotate is a list of texts"),
