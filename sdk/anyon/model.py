@@ -38,7 +38,7 @@ def load(
     source: a name (`anyon models` lists them: "tiny.en", "base", "turbo", ...), a hub id ("openai/whisper-base",
         "Systran/faster-whisper-base", also "org/name@revision" and "org/name/file.pt"), a checkpoint's folder or file
         (Hugging Face safetensors, OpenAI .pt, CTranslate2, ggml), or a .anyon bundle. No PyTorch is needed.
-    backend: "auto", "native" or "onnxruntime". `model.placement` says what runs where, and why.
+    backend: "auto", "native", "openvino" or "onnxruntime". `model.placement` says what runs where, and why.
     threads: cores that one transcription uses; None: the cores this process has, at most 16.
     isa: forces an instruction set of the native kernels; None: ANYON_ISA, else the best here.
     strict: what would be a fallback to another backend is an error instead.

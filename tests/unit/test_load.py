@@ -74,6 +74,7 @@ def test_each_recipe_has_a_bundle_of_its_own(tiny_en: Any, demo_folder: Path, ca
         ("native", "avx512", "f32"),
         ("auto", "scalar", "f32"),
         ("onnxruntime", "avx2", "f32"),
+        ("openvino", "avx2", "f32"),
     ],
 )
 def test_int8_is_the_default_only_where_it_is_faster(backend: str, isa: str, recipe: str) -> None:
@@ -396,7 +397,7 @@ def test_a_family_nobody_knows_is_named(tiny_en: Any, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"backend": "cuda"}, "expected auto, native, onnxruntime"),
+        ({"backend": "cuda"}, "expected auto, native, openvino, onnxruntime"),
         ({"threads": 0}, "1..256"),
         ({"threads": 2.0}, "1..256"),
         ({"threads": True}, "1..256"),

@@ -8,7 +8,7 @@ from anyon.backends.base import Backend, Capability
 from anyon.errors import OptionError
 
 # In the order in which backend="auto" tries them.
-NAMES = ("native", "onnxruntime")
+NAMES = ("native", "openvino", "onnxruntime")
 
 
 def get_backend(name: str) -> Backend:

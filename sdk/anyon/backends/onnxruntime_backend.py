@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyon import _native
-from anyon.backends.base import Capability, Resources
-from anyon.errors import BackendError, BundleError, translated
+from anyon.backends.base import Capability, Resources, batch_of, value_rows
+from anyon.errors import BackendError
 from anyon.placement import Placement
-from anyon.weights import initializers
+from anyon.weights import graph_of, initializers
 
 if TYPE_CHECKING:
     from anyon.bundle import Bundle
@@ -51,13 +51,7 @@ class OnnxRuntimeBackend:
             raise BackendError(f"device={resources.device!r}: backend onnxruntime runs on cpu (leave device out)")
         if resources.precision not in (None, "f32"):
             raise BackendError(f"precision={resources.precision!r}: backend onnxruntime computes in f32")
-        section = bundle.manifest.get("onnx", {}).get(program)
-        if not section:
-            raise BackendError(
-                f"{bundle.path}: carries no ONNX graph of program {program!r} "
-                "(use backend='native', or convert the checkpoint again)"
-            )
-        graph = _graph(bundle, program, section)
+        graph = graph_of(bundle, program)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = resources.threads
         options.inter_op_num_threads = 1
@@ -65,7 +59,7 @@ class OnnxRuntimeBackend:
         # Products of quantised weights with activations of 8 bits, as our kernels do; the other levels are slower.
         options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "4")
         weights = initializers(bundle, program)
-        rows = section["initializers"]
+        rows = bundle.manifest["onnx"][program].get("initializers", {})
         values = [_value(array, rows[name].get("dtype")) for name, array in weights.items()]
         options.add_external_initializers(list(weights), values)
         try:
@@ -88,7 +82,7 @@ class OnnxSession(_native.Session):
     """
 
     def __init__(self, session: Any, program: dict[str, Any], weights: dict[str, Array]) -> None:
-        super().__init__(_rows(program["inputs"]), _rows(program["outputs"]))
+        super().__init__(value_rows(program["inputs"]), value_rows(program["outputs"]))
         self._session = session
         # ONNX Runtime reads external initializers from this memory as long as the session lives.
         self._weights = weights
@@ -98,7 +92,7 @@ class OnnxSession(_native.Session):
         self._states: dict[str, Any] = {}
 
     def run(self, inputs: list[Array]) -> list[Array]:
-        batch = self._batch(inputs)
+        batch = batch_of(inputs, self._input_specs)
         binding = self._session.io_binding()
         for array, spec in zip(inputs, self._input_specs, strict=True):
             binding.bind_cpu_input(spec["name"], array)
@@ -139,13 +133,6 @@ class OnnxSession(_native.Session):
             return 0 if value is None else int(value.shape()[spec["axis"]])
         return 0
 
-    def _batch(self, inputs: list[Array]) -> int:
-        """Rows of this run: what the inputs that are no broadcast ones have."""
-        for array, spec in zip(inputs, self._input_specs, strict=True):
-            if spec["shape"][:1] == ["batch"] and not spec.get("broadcast"):
-                return len(array)
-        return 1
-
 
 def _value(array: Array, dtype: str | None = None) -> Any:
     """dtype: what the array holds when numpy has no such type."""
@@ -156,21 +143,9 @@ def _value(array: Array, dtype: str | None = None) -> Any:
     return onnxruntime.OrtValue.ortvalue_from_numpy(array)
 
 
-def _rows(specs: list[dict[str, Any]]) -> list[_native.ValueRow]:
-    return [(spec["name"], spec["dtype"], [str(dim) for dim in spec["shape"]]) for spec in specs]
-
-
 def _empty_shape(spec: dict[str, Any], batch: int) -> list[int]:
     sizes = {"batch": batch, "past": 0}
     return [sizes[dim] if isinstance(dim, str) else int(dim) for dim in spec["shape"]]
-
-
-def _graph(bundle: Bundle, program: str, section: dict[str, Any]) -> bytes:
-    try:
-        with translated():
-            return bundle.native.tensor(section["graph"]).tobytes()
-    except KeyError:
-        raise BundleError(f"{bundle.path}: onnx section of program {program!r} names no graph") from None
 
 
 BACKEND = OnnxRuntimeBackend()
