@@ -278,6 +278,13 @@ def unpack_initializer(stored: Array, row: Mapping[str, Any]) -> Array:
     return pack_uint4(array) if row.get("dtype") == "uint4" else np.ascontiguousarray(array)
 
 
+def upright(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The row of the matrix that the tensor holds, for a row that stands for its transpose; others as they are."""
+    if row.get("perm") != [1, 0]:
+        return row
+    return {key: value for key, value in row.items() if key not in ("view", "perm")} | {"shape": row["view"]}
+
+
 def _rows(stored: Array, row: Mapping[str, Any]) -> Array:
     """The rows of the matrix, out of the layout."""
     (first, last), layout = row["rows"], row["layout"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from anyon_export.bundle import upright
 from anyon_export.expressions import Array
 from anyon_export.onnx_nodes import FLOAT, Graph, Node, Tensor, read_graph
 
@@ -81,7 +82,7 @@ def _dequantised(node: Node, rows: Mapping[str, Row], read: Read, made: dict[str
     """
     from openvino import opset13 as ops
 
-    names, parts = node.inputs, [_upright(rows[name]) for name in node.inputs]
+    names, parts = node.inputs, [upright(rows[name]) for name in node.inputs]
     shape, turned = list(parts[0]["shape"]), parts[0] is not rows[names[0]]
     key = str(parts[0])
     if key not in made:
@@ -100,13 +101,6 @@ def _dequantised(node: Node, rows: Mapping[str, Row], read: Read, made: dict[str
             value = ops.multiply(value, constants[1])
         made[key] = ops.reshape(value, np.array(shape), False) if block else value
     return ops.transpose(made[key], np.array([1, 0])) if turned else made[key]
-
-
-def _upright(row: Row) -> Row:
-    """The row of the matrix as the bundle has it, for a row that stands for its transpose."""
-    if row.get("perm") != [1, 0]:
-        return row
-    return {key: value for key, value in row.items() if key not in ("view", "perm")} | {"shape": row["view"]}
 
 
 def _constant(name: str, row: Row, read: Read, shape: list[int] | None = None) -> Any:

@@ -451,7 +451,7 @@ def test_a_missing_backend_says_how_to_install_it(tiny_en: Any, monkeypatch: pyt
 def test_a_fallback_is_placed_with_its_reason_and_strict_forbids_it(
     tiny_en: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("onnxruntime")
+    pytest.importorskip("openvino")
     from anyon.backends import native_backend
 
     def refuse(*_: Any) -> None:
@@ -459,7 +459,7 @@ def test_a_fallback_is_placed_with_its_reason_and_strict_forbids_it(
 
     monkeypatch.setattr(native_backend.BACKEND, "prepare", refuse)
     model = anyon.load(tiny_en.info["bundle"], threads=1)
-    assert {place.backend for place in model.placement} == {"onnxruntime"}
+    assert {place.backend for place in model.placement} == {"openvino"}
     assert all("fallback: native refused: op 'wavelet' is not supported" in place.reason for place in model.placement)
     with pytest.raises(anyon.BackendError, match="wavelet"):
         anyon.load(tiny_en.info["bundle"], strict=True)

@@ -150,6 +150,7 @@ class OpenVinoSession(_native.Session):
 
         self._request = compiled.create_infer_request()
         self._specs: list[dict[str, Any]] = program["inputs"]
+        self._outputs = [spec["name"] for spec in program["outputs"]]
         states = program.get("states", [])
         self._axes = {variable_of(spec): int(spec["axis"]) for spec in states}
         self._beams = BEAMS if states else ""
@@ -172,7 +173,8 @@ class OpenVinoSession(_native.Session):
             self._give(self._beams, self._chosen)
         self._request.infer()
         self._rows, self._empty = None, False
-        return [self._request.get_tensor(name).data for name, _, _ in self.outputs]
+        # Copies: the request writes its next results into the same memory.
+        return [np.array(self._request.get_tensor(name).data) for name in self._outputs]
 
     def _give(self, name: str, array: Array) -> None:
         where = (array.ctypes.data, array.shape)
