@@ -11,7 +11,7 @@ _MODEL_GRAPH, _MODEL_OPSET = 7, 8
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT = 1, 5, 11
 _NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _NODE_OP, _NODE_ATTRIBUTE, _NODE_DOMAIN = 1, 2, 3, 4, 5, 7
 _ATTRIBUTE_NAME, _ATTRIBUTE_INT, _ATTRIBUTE_TYPE, _TYPE_INT = 1, 3, 20, 2
-_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_EXTERNAL, _TENSOR_LOCATION = 1, 2, 8, 13, 14
+_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW, _TENSOR_EXTERNAL, _TENSOR_LOCATION = 1, 2, 8, 9, 13, 14
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _VALUE_NAME, _VALUE_TYPE, _TYPE_TENSOR, _TENSOR_ELEMENT, _TENSOR_SHAPE = 1, 2, 1, 1, 2
 _SHAPE_DIM, _DIM_VALUE = 1, 1
@@ -45,10 +45,16 @@ class Node:
 
 @dataclass(frozen=True)
 class Tensor:
-    """An initializer whose data is outside the graph. type: ONNX's number of its element type."""
+    """An initializer. type: ONNX's number of its element type.
+
+    Its data is `raw`, or lies at `place` (file beside the model, first byte, bytes); with neither it is the business of
+    whoever runs the graph.
+    """
 
     type: int
     shape: tuple[int, ...]
+    raw: bytes | None = None
+    place: tuple[str, int, int] | None = None
 
 
 @dataclass
@@ -136,7 +142,12 @@ def _read_initializer(data: bytes) -> tuple[str, Tensor]:
 def _initializer(name: str, tensor: Tensor) -> bytes:
     data = b"".join(integer(_TENSOR_DIMS, size) for size in tensor.shape) + integer(_TENSOR_TYPE, tensor.type)
     data += message(_TENSOR_NAME, name)
-    data += message(_TENSOR_EXTERNAL, message(_ENTRY_KEY, "location") + message(_ENTRY_VALUE, "weights"))
+    if tensor.raw is not None:
+        return data + message(_TENSOR_RAW, tensor.raw)
+    file, first, size = tensor.place or ("weights", None, None)
+    for key, value in (("location", file), ("offset", first), ("length", size)):
+        if value is not None:
+            data += message(_TENSOR_EXTERNAL, message(_ENTRY_KEY, key) + message(_ENTRY_VALUE, str(value)))
     return data + integer(_TENSOR_LOCATION, _EXTERNAL)
 
 

@@ -6,13 +6,17 @@ Needs numpy and openvino; the SDK's backend uses it too.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from anyon_export.bundle import upright
+from anyon_export.bundle_reader import BundleReader
+from anyon_export.draft import drafted
 from anyon_export.expressions import Array
 from anyon_export.onnx_nodes import FLOAT, Graph, Node, Tensor, read_graph
+from anyon_export.target import Artefact
 
 Row = Mapping[str, Any]
 # The row's name and the row -> the array that it stands for (see bundle.unpack_initializer).
@@ -182,3 +186,39 @@ def _vector(value: int) -> Any:
     from openvino import opset13 as ops
 
     return ops.constant(np.array([value], np.int64))
+
+
+def write(bundle: Path, folder: Path) -> Artefact:
+    """Writes `<program>.xml` and `<program>.bin` for every program of a bundle; the same bundle gives the same bytes.
+
+    Raises ValueError for a bundle without ONNX graphs, RuntimeError for one that OpenVINO cannot convert, OSError when
+    the files cannot be written.
+    """
+    import openvino
+
+    reader = BundleReader(bundle)
+    stateful = False
+    with drafted(folder) as draft:
+        for program in reader.programs:
+            states = reader.states(program)
+            model = build_model(reader.graph(program), reader.rows(program), reader.initializer, states)
+            _name_by_order(model)
+            openvino.save_model(model, draft / f"{program}.xml", compress_to_fp16=False)
+            stateful = stateful or bool(states)
+        names = sorted(path.name for path in draft.iterdir())
+    return Artefact(
+        "openvino",
+        tuple(folder / name for name in names),
+        f"variables; reset_state() empties them, {BEAMS} names the row that each row goes on from"
+        if stateful
+        else "none",
+        "set INFERENCE_PRECISION_HINT and KV_CACHE_PRECISION to f32 for exact results",
+    )
+
+
+def _name_by_order(model: Any) -> None:
+    """Nodes that OpenVINO named itself, by a counter that goes on from model to model, are named by their place."""
+    for index, node in enumerate(model.get_ordered_ops()):
+        kind, _, number = node.get_friendly_name().rpartition("_")
+        if number.isdigit() and kind == node.get_type_name():
+            node.set_friendly_name(f"{kind}_{index}")

@@ -15,8 +15,8 @@ from anyon.placement import Placement
 from anyon.weights import graph_of, initializer
 
 if TYPE_CHECKING:
-    from anyon.backends.onnxruntime_graph import Weight
     from anyon.bundle import Bundle
+    from anyon_export.onnxruntime_graph import Weight
 
 INSTALL = "pip install 'anyon[onnxruntime]'"
 _CPU = "CPUExecutionProvider"
@@ -121,8 +121,8 @@ def _device_names(taken: list[str]) -> str:
 
 def _graph_and_weights(bundle: Bundle, program: str, device: str) -> tuple[bytes, dict[str, Weight]]:
     """Other providers than the CPU's get the bundle's graph as it is: their kernels know standard ONNX."""
-    from anyon.backends.onnxruntime_graph import Weight, fused_graph
     from anyon_export.onnx_nodes import read_graph
+    from anyon_export.onnxruntime_graph import Weight, fused_graph
 
     graph, rows = graph_of(bundle, program), bundle.manifest["onnx"][program].get("initializers", {})
     try:

@@ -56,7 +56,7 @@ class OpenVinoBackend:
         precision = resources.precision or "f32"
         properties = self._properties(device, precision, resources.threads)
         try:
-            compiled = openvino_cache.compiled(
+            compiled, kept = openvino_cache.compiled(
                 core,
                 bundle,
                 program,
@@ -66,7 +66,7 @@ class OpenVinoBackend:
                 root=resources.cache,
                 build=lambda: _model(bundle, program, graph),
             )
-            session = OpenVinoSession(compiled, bundle.programs[program])
+            session = OpenVinoSession(compiled, bundle.programs[program], kept)
         except (RuntimeError, ValueError) as error:
             raise BackendError(
                 f"{bundle.path}: OpenVINO {core.get_versions(device)[device].build_number} does not take program "
@@ -144,10 +144,12 @@ class OpenVinoSession(_native.Session):
     Rows of the states are chosen by the input `beam_idx` of the next run, so that reordering costs nothing of its own.
     """
 
-    def __init__(self, compiled: Any, program: dict[str, Any]) -> None:
+    def __init__(self, compiled: Any, program: dict[str, Any], kept: Any) -> None:
         super().__init__(value_rows(program["inputs"]), value_rows(program["outputs"]))
         from anyon_export.openvino import BEAMS, variable_of
 
+        # The compiled model may read its weights from there.
+        self._kept = kept
         self._request = compiled.create_infer_request()
         self._specs: list[dict[str, Any]] = program["inputs"]
         self._outputs = [spec["name"] for spec in program["outputs"]]

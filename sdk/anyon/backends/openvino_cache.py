@@ -1,8 +1,8 @@
 """Compiled OpenVINO models in anyon's cache, so that the next load only reads them.
 
-<cache>/openvino/<key>.blob: a line with the CRC-32 and the length of what follows, then what `export_model` wrote. The
+<cache>/openvino/<key>.blob: a page with the CRC-32 and the length of what follows, then what `export_model` wrote. The
 key names everything that decides what is compiled. A file that is not whole is made again; one that cannot be written
-is done without.
+is done without. Files are mapped, so that weights which OpenVINO reads as they are take no memory of their own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from anyon import atomic, cache
 from anyon.errors import CacheError
 from anyon.logger import log
@@ -20,7 +22,7 @@ from anyon.logger import log
 if TYPE_CHECKING:
     from anyon.bundle import Bundle
 
-_HEADER = 32
+_HEADER = 4096  # a page: what is mapped behind it stays aligned
 _FORMAT = 1
 
 
@@ -34,24 +36,26 @@ def compiled(
     properties: Mapping[str, Any],
     root: Path | None,
     build: Callable[[], Any],
-) -> Any:
+) -> tuple[Any, Any]:
     """The compiled model of a program: from the cache, else of what `build` returns, which is then cached.
 
-    full_name: of the device; a processor with other instructions is compiled for anew. root: the cache's folder, None:
-    the user's.
+    Returns it, and what must live as long as it does. full_name: of the device; another processor's models are not
+    taken. root: the cache's folder, None: the user's.
     """
+    import openvino
+
     path = (root or cache.cache_root()) / "openvino" / f"{_key(bundle, program, full_name, properties)}.blob"
     blob = _read(path)
     if blob is not None:
         try:
-            return core.import_model(blob, device, dict(properties))
+            return core.import_model(openvino.Tensor(blob, shared_memory=True), device, dict(properties)), blob
         except RuntimeError as error:
             log.warning("%s: is compiled again: OpenVINO does not take it: %s", path, error)
     model = core.compile_model(build(), device, dict(properties))
     # Devices that cannot export their models (EXPORT_IMPORT is missing) are compiled for each time.
     if "EXPORT_IMPORT" in core.get_property(device, "OPTIMIZATION_CAPABILITIES"):
         _write(path, model.export_model().getbuffer())
-    return model
+    return model, None
 
 
 def _key(bundle: Bundle, program: str, full_name: str, properties: Mapping[str, Any]) -> str:
@@ -66,13 +70,16 @@ def _key(bundle: Bundle, program: str, full_name: str, properties: Mapping[str, 
     return cache.digest_of(str(manifest.get("data_sha256")), program, full_name, versions, *texts)[:32]
 
 
-def _read(path: Path) -> bytes | None:
+def _read(path: Path) -> Any:
+    """The mapped blob as an array of bytes; None when there is none that is whole."""
     try:
         with open(path, "rb") as file:
-            header, blob = file.read(_HEADER), file.read()
-    except OSError:
+            header = file.read(_HEADER)
+        # Copy on write: openvino wants memory that could be written, and must not write into the file.
+        blob = np.memmap(path, np.uint8, "c", offset=_HEADER)
+    except (OSError, ValueError):
         return None
-    return blob if header == _header(blob) else None
+    return blob if header == _header(blob.data) else None
 
 
 def _write(path: Path, blob: bytes | memoryview) -> None:
@@ -87,4 +94,4 @@ def _write(path: Path, blob: bytes | memoryview) -> None:
 
 
 def _header(blob: bytes | memoryview) -> bytes:
-    return f"{zlib.crc32(blob):08x} {len(blob):d}".encode().ljust(_HEADER - 1) + b"\n"
+    return f"{zlib.crc32(blob):08x} {len(blob):d}".encode().ljust(_HEADER)

@@ -1,22 +1,21 @@
 """A bundle's ONNX graph as ONNX Runtime's CPU kernels run it fastest: a quantised product or look-up is one node.
 
 The bundle says them in standard ONNX, DequantizeLinear before MatMul or Gather. ONNX Runtime fuses few of these pairs,
-and writes the whole matrix out at every run for the others.
+and writes the whole matrix out at every run for the others. Needs numpy alone; the SDK's backend uses it too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from anyon_export.onnx_nodes import Graph, Node
+from anyon_export.bundle import upright
+from anyon_export.expressions import Array
+from anyon_export.onnx_nodes import FLOAT, UINT8, Graph, Node, Tensor, read_graph
 
-Array = NDArray[Any]
 Row = Mapping[str, Any]
 Read = Callable[[str, Row], Array]
 
@@ -40,7 +39,6 @@ def fused_graph(graph: bytes, rows: Mapping[str, Row], read: Read) -> tuple[byte
     graph: as the bundle has it; rows: the manifest's entry of each initializer; read: the array for a row.
     Raises ValueError when the graph is damaged.
     """
-    from anyon_export.onnx_nodes import Tensor, read_graph
 
     opened = read_graph(graph)
     fusing = _Fusing(opened, rows, read)
@@ -83,8 +81,6 @@ class _Fusing:
         return [node]
 
     def _multiplied(self, node: Node, matrix: Node) -> list[Node]:
-        from anyon_export.bundle import upright
-        from anyon_export.onnx_nodes import FLOAT, UINT8, Node
 
         first, *rest = [upright(self._rows[name]) for name in matrix.inputs]
         outputs, inputs = first["shape"]
@@ -108,7 +104,6 @@ class _Fusing:
         return [Node("MatMulNBits", [node.inputs[0], *parts], node.outputs, sizes, _DOMAIN, node.name)]
 
     def _looked_up(self, node: Node, table: Node) -> list[Node]:
-        from anyon_export.onnx_nodes import FLOAT, Node
 
         block, indices, output = table.attributes.get("block_size", 0), node.inputs[1], node.outputs[0]
         if block:
