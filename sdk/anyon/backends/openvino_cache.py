@@ -75,9 +75,11 @@ def _read(path: Path) -> Any:
     try:
         with open(path, "rb") as file:
             header = file.read(_HEADER)
+            if not file.read(1):
+                return None
         # Copy on write: openvino wants memory that could be written, and must not write into the file.
         blob = np.memmap(path, np.uint8, "c", offset=_HEADER)
-    except (OSError, ValueError):
+    except OSError:
         return None
     return blob if header == _header(blob.data) else None
 
