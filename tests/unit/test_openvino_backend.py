@@ -137,6 +137,34 @@ def test_a_graph_that_openvino_does_not_take_is_an_error_with_its_program(
         get_backend("openvino").prepare(bundle, "encoder", resources())
 
 
+def graph_model(tmp_path: Path, cache: Path, example: Any) -> Any:
+    """x -> 3 x + 1 of the example's type, on OpenVINO."""
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'anyon[export]'")
+
+    class Line(torch.nn.Module):  # type: ignore[name-defined,misc]
+        def forward(self, x: Any) -> Any:
+            return x * 3 + 1
+
+    anyon.export(Line(), (torch.from_numpy(example),), path=tmp_path / "line.anyon")
+    return anyon.load(tmp_path / "line.anyon", backend="openvino", cache_dir=cache)
+
+
+def test_exported_modules_run_and_results_outlive_the_next_run(tmp_path: Path, cache: Path) -> None:
+    model = graph_model(tmp_path, cache, np.ones(3, np.float32))
+    first = model.run(np.array([1, 2, 3], np.float32))["output"]
+    model.run(np.zeros(3, np.float32))
+    np.testing.assert_array_equal(first, [4, 7, 10])
+
+
+def test_what_openvino_would_compute_in_fewer_bits_is_refused(tmp_path: Path, cache: Path) -> None:
+    with pytest.raises(anyon.BackendError, match="'x' of program 'main' is f64, which OpenVINO does not compute in"):
+        graph_model(tmp_path, cache, np.ones(3))
+    model = graph_model(tmp_path, cache, np.ones(3, np.int64))
+    np.testing.assert_array_equal(model.run(np.array([1, -2, 2**20]))["output"], [4, -5, 3 * 2**20 + 1])
+    with pytest.raises(anyon.BackendError, match="input 'x' has values beyond 32 bits"):
+        model.run(np.array([1, 2, 2**40]))
+
+
 def test_a_compiled_model_is_kept_and_taken_again(
     bundle: Bundle, resources: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,12 @@ INSTALL = "pip install 'anyon[openvino]'"
 _DEVICES = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU", "auto": "AUTO"}
 _CAPABILITIES = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
 
+# f64 would be computed in f32, and numpy has no bf16.
+_REFUSED_TYPES = ("f64", "bf16")
+# OpenVINO computes them in 32 bits with a sign.
+_NARROWED = {"i64", "u64", "u32"}
+_LARGEST = 2**31 - 1
+
 Array = NDArray[Any]
 
 
@@ -52,6 +58,7 @@ class OpenVinoBackend:
 
         core = self._opened()
         graph = graph_of(bundle, program)
+        _refuse_types(bundle, program)
         device = self._device(resources.device)
         precision = resources.precision or "f32"
         properties = self._properties(device, precision, resources.threads)
@@ -130,6 +137,17 @@ class OpenVinoBackend:
         return ", ".join(self._full_name(name) for name in compiled.get_property("EXECUTION_DEVICES"))
 
 
+def _refuse_types(bundle: Bundle, program: str) -> None:
+    """OpenVINO would compute in fewer bits than the program says, without a word."""
+    spec = bundle.programs[program]
+    for port in [*spec["inputs"], *spec["outputs"]]:
+        if port["dtype"] in _REFUSED_TYPES:
+            raise BackendError(
+                f"{bundle.path}: {port['name']!r} of program {program!r} is {port['dtype']}, which OpenVINO does not "
+                "compute in (use backend='native' or 'onnxruntime')"
+            )
+
+
 def _model(bundle: Bundle, program: str, graph: bytes) -> Any:
     from anyon_export.openvino import build_model
 
@@ -165,6 +183,11 @@ class OpenVinoSession(_native.Session):
 
     def run(self, inputs: list[Array]) -> list[Array]:
         for array, spec in zip(inputs, self._specs, strict=True):
+            if spec["dtype"] in _NARROWED and array.size and not -_LARGEST <= array.min() <= array.max() <= _LARGEST:
+                raise BackendError(
+                    f"input {spec['name']!r} has values beyond 32 bits, in which OpenVINO computes whole numbers "
+                    "(use backend='native' or 'onnxruntime')"
+                )
             self._give(spec["name"], array)
         if self._beams:
             batch = batch_of(inputs, self._specs)
@@ -173,7 +196,10 @@ class OpenVinoSession(_native.Session):
                 self._chosen = np.empty(len(chosen), np.int32)
             self._chosen[:] = chosen
             self._give(self._beams, self._chosen)
-        self._request.infer()
+        try:
+            self._request.infer()
+        except RuntimeError as error:
+            raise BackendError(f"OpenVINO failed while it ran: {error}") from error
         self._rows, self._empty = None, False
         # Copies: the request writes its next results into the same memory.
         return [np.array(self._request.get_tensor(name).data) for name in self._outputs]
