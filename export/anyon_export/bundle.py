@@ -275,7 +275,7 @@ def unpack_initializer(stored: Array, row: Mapping[str, Any]) -> Array:
         array = array.transpose(row["perm"])
     if list(array.shape) != list(row["shape"]):
         raise ValueError(f"tensor gives {list(array.shape)}, the graph wants {row['shape']}")
-    return pack_uint4(array) if row.get("dtype") == "uint4" else np.ascontiguousarray(array)
+    return pack_uint4(array) if row.get("dtype") == "uint4" else np.asarray(array, order="C")
 
 
 def upright(row: Mapping[str, Any]) -> Mapping[str, Any]:

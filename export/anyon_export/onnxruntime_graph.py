@@ -15,6 +15,7 @@ import numpy as np
 from anyon_export.bundle import upright
 from anyon_export.expressions import Array
 from anyon_export.onnx_nodes import FLOAT, UINT8, Graph, Node, Tensor, read_graph
+from anyon_export.onnx_weights import dequantises
 
 Row = Mapping[str, Any]
 Read = Callable[[str, Row], Array]
@@ -43,39 +44,43 @@ def fused_graph(graph: bytes, rows: Mapping[str, Row], read: Read) -> tuple[byte
     opened = read_graph(graph)
     fusing = _Fusing(opened, rows, read)
     opened.nodes = [made for node in opened.nodes for made in fusing.replaced(node)]
-    used = _drop_unused(opened)
-    found = {name: fusing.made[name] for name in fusing.made if name in used}
-    found |= {n: Weight(read(n, rows[n]), tensor.type) for n, tensor in opened.weights.items() if n in used}
+    unused = _drop_unused(opened, fusing.dequantised)
+    found = dict(fusing.made)
+    found |= {n: Weight(read(n, rows[n]), tensor.type) for n, tensor in opened.weights.items() if n not in unused}
     opened.weights = {name: Tensor(weight.type, weight.array.shape) for name, weight in found.items()}
     if any(node.domain == _DOMAIN for node in opened.nodes):
         opened.domains[_DOMAIN] = 1
     return opened.serialized(), found
 
 
-def _drop_unused(graph: Graph) -> set[str]:
-    """Removes nodes that dequantised what nothing reads any more. Returns the names that are read."""
+def _drop_unused(graph: Graph, dequantised: Mapping[str, Node]) -> set[str]:
+    """Removes nodes that dequantised what nothing reads any more. Returns the weights that only they read."""
     read = {name for node in graph.nodes for name in node.inputs}
-    graph.nodes = [node for node in graph.nodes if node.op != "DequantizeLinear" or node.outputs[0] in read]
-    return {name for node in graph.nodes for name in node.inputs}
+    dropped = [node for name, node in dequantised.items() if name not in read]
+    graph.nodes = [node for node in graph.nodes if node not in dropped]
+    read = {name for node in graph.nodes for name in node.inputs}
+    return {name for node in dropped for name in node.inputs if name not in read}
 
 
 class _Fusing:
     def __init__(self, graph: Graph, rows: Mapping[str, Row], read: Read) -> None:
         self._rows = rows
         self._read = read
-        self._dequantised = {
+        # A branch or a loop may read what this would take away.
+        nested = any(node.op in ("If", "Loop", "Scan") for node in graph.nodes)
+        self.dequantised = {
             node.outputs[0]: node
             for node in graph.nodes
-            if node.op == "DequantizeLinear" and set(node.inputs) <= set(graph.weights)
+            if not nested and node.op == "DequantizeLinear" and dequantises(node, graph.weights, rows)
         }
         self.made: dict[str, Weight] = {}
 
     def replaced(self, node: Node) -> list[Node]:
         """What stands in the node's place: itself where nothing can be gained."""
-        table = self._dequantised.get(node.inputs[0]) if node.op == "Gather" else None
+        table = self.dequantised.get(node.inputs[0]) if node.op == "Gather" else None
         if table is not None and node.attributes.get("axis", 0) == 0:
             return self._looked_up(node, table)
-        matrix = self._dequantised.get(node.inputs[1]) if node.op == "MatMul" else None
+        matrix = self.dequantised.get(node.inputs[1]) if node.op == "MatMul" else None
         if matrix is not None and self._rows[matrix.inputs[0]].get("perm") == [1, 0]:
             return self._multiplied(node, matrix)
         return [node]

@@ -16,6 +16,7 @@ from anyon_export.bundle_reader import BundleReader
 from anyon_export.draft import drafted
 from anyon_export.expressions import Array
 from anyon_export.onnx_nodes import FLOAT, Graph, Node, Tensor, read_graph
+from anyon_export.onnx_weights import dequantises
 from anyon_export.target import Artefact
 
 Row = Mapping[str, Any]
@@ -23,6 +24,8 @@ Row = Mapping[str, Any]
 Read = Callable[[str, Row], Array]
 
 BEAMS = "beam_idx"
+# By ONNX's numbers.
+_REFUSED = {11: "f64", 16: "bf16"}
 # Changes with what build_model makes of the same graph, so that nothing compiled from an older one is used.
 MODEL_VERSION = 1
 
@@ -44,7 +47,7 @@ def build_model(graph: bytes, rows: Mapping[str, Row], read: Read, states: Seque
     import openvino
 
     opened = read_graph(graph)
-    dequantised = _take_out(opened)
+    dequantised = _take_out(opened, rows)
     model = openvino.Core().read_model(opened.serialized())
     made: dict[str, Any] = {}
     for parameter in model.get_parameters():
@@ -62,19 +65,20 @@ def build_model(graph: bytes, rows: Mapping[str, Row], read: Read, states: Seque
     return model
 
 
-def _take_out(graph: Graph) -> dict[str, Node]:
+def _take_out(graph: Graph, rows: Mapping[str, Row]) -> dict[str, Node]:
     """Makes inputs of the graph's weights. Returns the nodes that dequantised them, by what they gave."""
-    taken: dict[str, Node] = {}
-    kept = []
-    for node in graph.nodes:
-        if node.op in ("DequantizeLinear", "Cast") and set(node.inputs) <= set(graph.weights):
-            taken[node.outputs[0]] = node
-            graph.inputs[node.outputs[0]] = Tensor(FLOAT, graph.weights[node.inputs[0]].shape)
-        else:
-            kept.append(node)
-    read = {name for node in kept for name in node.inputs}
-    graph.inputs |= {name: tensor for name, tensor in graph.weights.items() if name in read}
-    graph.nodes, graph.weights = kept, {}
+    wrong = next((name for name, tensor in graph.weights.items() if tensor.type in _REFUSED), None)
+    if wrong is not None:
+        raise ValueError(f"{wrong}: weights of {_REFUSED[graph.weights[wrong].type]} would be computed in f32")
+    taken = {node.outputs[0]: node for node in graph.nodes if dequantises(node, graph.weights, rows)}
+    parts = {name for node in taken.values() for name in node.inputs}
+    graph.nodes = [node for node in graph.nodes if node.outputs[0] not in taken]
+    read = {name for node in graph.nodes for name in node.inputs}
+    # What no node reads may be read inside a branch or a loop.
+    graph.inputs = {name: tensor for name, tensor in graph.weights.items() if name in read or name not in parts}
+    for name, node in taken.items():
+        graph.inputs[name] = Tensor(FLOAT, graph.weights[node.inputs[0]].shape)
+    graph.weights = {}
     return taken
 
 
@@ -209,9 +213,7 @@ def write(bundle: Path, folder: Path) -> Artefact:
     return Artefact(
         "openvino",
         tuple(folder / name for name in names),
-        f"variables; reset_state() empties them, {BEAMS} names the row that each row goes on from"
-        if stateful
-        else "none",
+        f"variables: reset_state() empties them, {BEAMS} says which row each row goes on from" if stateful else "none",
         "set INFERENCE_PRECISION_HINT and KV_CACHE_PRECISION to f32 for exact results",
     )
 

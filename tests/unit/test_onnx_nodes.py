@@ -66,7 +66,7 @@ def fused_and_plain(content: bytes, rows: dict[str, Any], arrays: dict[str, Any]
         array = arrays[row["tensor"]]
         if row.get("perm") == [1, 0]:
             array = array.T
-        return pack(array) if row.get("dtype") == "uint4" else np.ascontiguousarray(array)
+        return pack(array) if row.get("dtype") == "uint4" else np.asarray(array, order="C")
 
     def pack(array: Any) -> Any:
         pairs = np.ascontiguousarray(array).reshape(-1, 2)
@@ -124,6 +124,36 @@ def test_quantised_products_and_look_ups_become_single_nodes(kind: str, use: str
     # A product's inputs are rounded to 8 bits, which leaves about 1 % of the largest result; a look-up is exact.
     tolerance = 0.02 * np.abs(plain).max() if turned else 1e-6
     np.testing.assert_allclose(found, plain, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "scale"), [({"axis": 0}, ()), ({"axis": 1}, (64,)), ({"axis": 0, "zero": True}, (64,))]
+)
+def test_other_ways_to_dequantise_are_left_as_they_are(attributes: dict[str, Any], scale: tuple[int, ...]) -> None:
+    """A graph that somebody else quantised: one scale in all, one for each column, or a zero point."""
+    weights = {"q": Tensor(INT8, (64, 64)), "s": Tensor(FLOAT, scale)}
+    arrays = {"q": np.arange(-2048, 2048).astype(np.int8).reshape(64, 64), "s": np.full(scale, 0.5, np.float32)}
+    if attributes.pop("zero", False):
+        weights["z"], arrays["z"] = Tensor(INT8, (64,)), np.ones(64, np.int8)
+    node = onnx.helper.make_node
+    nodes = [node("DequantizeLinear", list(weights), ["w"], **attributes), node("Gather", ["w", "rows"], ["y"])]
+    rows = {name: {"tensor": name, "shape": list(tensor.shape)} for name, tensor in weights.items()}
+    ops, found, plain = fused_and_plain(model(nodes, weights), rows, arrays)
+    assert ops == {"DequantizeLinear", "Gather"}
+    np.testing.assert_array_equal(found, plain)
+
+
+def test_a_weight_that_only_a_branch_reads_stays() -> None:
+    node, info = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    branch = onnx.helper.make_graph([node("Gather", ["w", "rows"], ["g"])], "b", [], [info("g", FLOAT, None)])
+    weights = {"q": Tensor(INT8, (64, 64)), "s": Tensor(FLOAT, (64,)), "c": Tensor(onnx.TensorProto.BOOL, ())}
+    arrays = {"q": np.eye(64, dtype=np.int8), "s": np.full(64, 0.5, np.float32), "c": np.array(True)}
+    chosen = node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)
+    content = model([node("DequantizeLinear", ["q", "s"], ["w"], axis=0), chosen], weights)
+    rows = {name: {"tensor": name, "shape": list(tensor.shape)} for name, tensor in weights.items()}
+    ops, found, _ = fused_and_plain(content, rows, arrays)
+    assert ops == {"DequantizeLinear", "If"}
+    np.testing.assert_array_equal(found, 0.5 * np.eye(64)[[4, 0, 2]])
 
 
 def test_odd_numbers_of_groups_keep_the_zeros_of_each_row_apart() -> None:

@@ -129,7 +129,7 @@ def _graph_and_weights(bundle: Bundle, program: str, device: str) -> tuple[bytes
         if device == "cpu":
             return fused_graph(graph, rows, lambda name, row: initializer(bundle, program, name, row))
         types = {name: tensor.type for name, tensor in read_graph(graph).weights.items()}
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         raise BundleError(f"{bundle.path}: onnx graph of program {program!r}: {error} (convert it again)") from error
     return graph, {n: Weight(initializer(bundle, program, n, row), types[n]) for n, row in rows.items()}
 

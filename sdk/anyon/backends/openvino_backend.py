@@ -60,8 +60,8 @@ class OpenVinoBackend:
         graph = graph_of(bundle, program)
         _refuse_types(bundle, program)
         device = self._device(resources.device)
-        precision = resources.precision or "f32"
-        properties = self._properties(device, precision, resources.threads)
+        precision = self._precision(device, resources.precision)
+        properties = _properties(device, precision, resources.threads)
         try:
             compiled, kept = openvino_cache.compiled(
                 core,
@@ -74,7 +74,7 @@ class OpenVinoBackend:
                 build=lambda: _model(bundle, program, graph),
             )
             session = OpenVinoSession(compiled, bundle.programs[program], kept)
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, KeyError) as error:
             raise BackendError(
                 f"{bundle.path}: OpenVINO {core.get_versions(device)[device].build_number} does not take program "
                 f"{program!r}: {error} (use backend='native' or 'onnxruntime')"
@@ -115,18 +115,14 @@ class OpenVinoBackend:
         able = self._core.get_property("CPU" if device == "AUTO" else device, "OPTIMIZATION_CAPABILITIES")
         return tuple(ours for ours, theirs in _CAPABILITIES.items() if theirs in able)
 
-    def _properties(self, device: str, precision: str, threads: int) -> dict[str, Any]:
-        # OpenVINO takes a precision that the device lacks and computes in another.
+    def _precision(self, device: str, asked: str | None) -> str:
+        """OpenVINO itself takes one that the device lacks, and computes in another."""
         able = self._precisions(device)
-        if precision not in able:
-            raise BackendError(f"precision={precision!r}: {self._full_name(device)} computes in {', '.join(able)}")
-        # Without the hint OpenVINO rounds to bf16 or f16 by itself wherever the device has them, and keys and values to
-        # 8 bits.
-        properties: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
-        of_cpu: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "KV_CACHE_PRECISION": precision}
-        if device == "AUTO":
-            return properties | {"DEVICE_PROPERTIES": {"CPU": of_cpu}}
-        return properties | of_cpu if device == "CPU" else properties
+        if asked is None:
+            return able[0] if able else "f32"
+        if asked not in able:
+            raise BackendError(f"precision={asked!r}: {self._full_name(device)} computes in {', '.join(able)}")
+        return asked
 
     def _full_name(self, device: str) -> str:
         return f"{device} ({str(self._core.get_property(device, 'FULL_DEVICE_NAME')).strip()})"
@@ -135,6 +131,16 @@ class OpenVinoBackend:
         if device != "AUTO":
             return self._full_name(device)
         return ", ".join(self._full_name(name) for name in compiled.get_property("EXECUTION_DEVICES"))
+
+
+def _properties(device: str, precision: str, threads: int) -> dict[str, Any]:
+    # Without the hint OpenVINO rounds to bf16 or f16 by itself wherever the device has them, and keys and values to 8
+    # bits.
+    properties: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+    of_cpu: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "KV_CACHE_PRECISION": precision}
+    if device == "AUTO":
+        return properties | {"DEVICE_PROPERTIES": {"CPU": of_cpu}}
+    return properties | of_cpu if device == "CPU" else properties
 
 
 def _refuse_types(bundle: Bundle, program: str) -> None:
