@@ -311,7 +311,14 @@ def unpack_initializer(stored: Array, row: Mapping[str, Any]) -> Array:
         array = array.transpose(row["perm"])
     if list(array.shape) != list(row["shape"]):
         raise ValueError(f"tensor gives {list(array.shape)}, the graph wants {row['shape']}")
-    return pack_uint4(array) if row.get("dtype") == "uint4" else np.ascontiguousarray(array)
+    return pack_uint4(array) if row.get("dtype") == "uint4" else np.asarray(array, order="C")
+
+
+def upright(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The row of the matrix that the tensor holds, for a row that stands for its transpose; others as they are."""
+    if row.get("perm") != [1, 0]:
+        return row
+    return {key: value for key, value in row.items() if key not in ("view", "perm")} | {"shape": row["view"]}
 
 
 def _rows(stored: Array, row: Mapping[str, Any]) -> Array:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from anyon_export.onnx_nodes import Node, Tensor
 from anyon_export.protobuf import fields, integer, message
 from anyon_export.rotate import DOWN, UP
 from anyon_quantization.int4 import Int4
@@ -62,6 +63,24 @@ def quantise_graph(
             whole = message(number, content)
         model += whole
     return model, {name: row for name, row in initializers.items() if name not in weights} | added
+
+
+def dequantises(node: Node, weights: Mapping[str, Tensor], rows: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a node makes a weight as `quantise_graph` says it: of external initializers, with a scale for each row or
+    each group of one. Other graphs may dequantise in other ways."""
+    if not set(node.inputs) <= set(weights):
+        return False
+    stored = weights[node.inputs[0]]
+    if node.op == "Cast":
+        return stored.type == FLOAT16 and node.attributes.get("to") == FLOAT
+    if node.op != "DequantizeLinear" or len(node.inputs) < 2:
+        return False
+    turned, axis = rows[node.inputs[0]].get("perm") == [1, 0], node.attributes.get("axis", 1)
+    if node.attributes.get("block_size", 0):
+        return stored.type == UINT4 and len(stored.shape) == 2 and axis == (0 if turned else 1)
+    of_each_row = (stored.shape[axis],) if axis in (0, 1) and axis < len(stored.shape) else None
+    plain = stored.type == INT8 and len(node.inputs) == 2 and weights[node.inputs[1]].shape == of_each_row
+    return plain and axis == (1 if turned else 0)
 
 
 def _graph(graph: bytes, weights: dict[str, _Weight], rotated: Mapping[str, str]) -> tuple[bytes, dict[str, Row]]:

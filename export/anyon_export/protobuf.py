@@ -31,6 +31,23 @@ def message(number: int, content: bytes | str) -> bytes:
     return varint(number << 3 | BYTES) + varint(len(data)) + data
 
 
+def number(value: bytes) -> int:
+    """What a VARINT field holds; negative numbers are two's complement of 64 bits, as protocol buffers write them."""
+    result = _varint(value, 0)[0]
+    return result - (1 << 64) if result >> 63 else result
+
+
+def numbers(kind: int, value: bytes) -> list[int]:
+    """What one field of a repeated integer holds: one number, or several packed together."""
+    if kind == VARINT:
+        return [number(value)]
+    found, position = [], 0
+    while position < len(value):
+        result, position = _varint(value, position)
+        found.append(result)
+    return found
+
+
 def fields(data: bytes) -> Iterator[tuple[int, int, bytes, bytes]]:
     """(number, wire type, value, the whole field) of each field; the value of BYTES is its content.
 

@@ -29,7 +29,7 @@ def export(
     torch.export takes them, `{"x": {0: torch.export.Dim("batch")}}`; every other dimension is fixed.
     output_names: default the keys of what `forward` returns, "output" for a single tensor.
     strict: an op that the native backend lacks, or a result that differs from PyTorch's, is an error that lists every
-        such op and where in the source it stands; otherwise the model is placed on ONNX Runtime and says so.
+        such op and where in the source it stands; otherwise the model is placed on another backend and says so.
 
     Returns a report: inputs, outputs, the largest error against PyTorch. Needs the extra [export].
     Raises ExportError; then nothing is written.

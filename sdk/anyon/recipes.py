@@ -23,7 +23,7 @@ _FAST_INT8 = ("avx2", "avxvnni", "avx512vnni")
 
 def default_recipe(backend: str, isa: str) -> str:
     """int8 where the native kernels are faster with it; its word error is no worse. f32 for other engines."""
-    return "int8" if backend != "onnxruntime" and isa in _FAST_INT8 else "f32"
+    return "int8" if backend in ("auto", "native") and isa in _FAST_INT8 else "f32"
 
 
 def recipe_spec(recipe: Any) -> str:

@@ -86,7 +86,7 @@ def test_it_needs_five_packages_and_no_torch(wheel: Path) -> None:
         "numpy",
         "rich",
     ]
-    assert set(metadata.get_all("Provides-Extra", [])) == {"demo", "dev", "export", "onnxruntime"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {"demo", "dev", "export", "onnxruntime", "openvino"}
     entry_points = archive.read(f"anyon-{_version()}.dist-info/entry_points.txt").decode()
     assert "anyon = anyon.cli:main" in entry_points.replace("=anyon", "= anyon")
 

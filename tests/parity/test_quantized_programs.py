@@ -83,16 +83,11 @@ def test_programs_in_numpy_stay_near_f32(folder: Path, recipe: str) -> None:
 def test_onnx_runtime_computes_with_the_bundles_values(folder: Path, recipe: str) -> None:
     """The graph's DequantizeLinear on ONNX Runtime against PyTorch with the same values written out as f32."""
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'anyon[onnxruntime]'")
-    from anyon_export.compare import compare, record
-    from anyon_export.engines import TorchEngine
-    from anyon_export.models.whisper import Whisper
+    from anyon_export.compare import compare
 
-    manifest, tensors = opened(folder, recipe, equalised=False)
-    model = Whisper(whisper_case.model().config)
-    model.load_state_dict({name: torch.from_numpy(array) for name, array in plain_weights(manifest, tensors).items()})
-    trace = whisper_case.trace(seconds=10.0)
-    expected = record(TorchEngine(model), trace.mel, trace.inputs[0][0][0].tolist(), 6)
-    difference = compare(onnx_engine(manifest, tensors), expected)
+    bundle = whisper_case.bundle(folder, recipe, equalised=False)
+    expected = whisper_case.quantised_trace(bundle)
+    difference = compare(onnx_engine(*whisper_case.read_bundle(bundle)), expected)
     # As for f32 in test_whisper_programs.py: the same values in another order of summation.
     assert max(difference.per_step) <= 2e-4
     assert difference.encoder <= 2e-4
@@ -111,26 +106,3 @@ def test_onnx_runtime_stays_near_f32_with_equalised_weights(folder: Path, recipe
     found = [engine.decode(*run, trace.cross)[0] for run in trace.inputs[:8]]
     ratios = [sqnr(logits, outputs[0]) for logits, outputs in zip(found, trace.outputs[:8], strict=True)]
     assert np.mean(ratios) >= logits_gate
-
-
-def plain_weights(manifest: dict[str, Any], tensors: dict[str, Any]) -> dict[str, Any]:
-    """The model's parameters as the bundle's tensors say them, read through the schemes and not through ONNX."""
-    from anyon_export.blueprint import load
-    from anyon_export.blueprints import blueprint_path
-    from anyon_export.bundle import unpack_initializer
-    from anyon_quantization.float32 import pack_panel16
-    from anyon_quantization.recipes import from_json
-    from anyon_quantization.schemes import scheme
-
-    recipe, blueprint, stored = from_json(manifest["quantization"]), load(blueprint_path("tiny.en")), {}
-    for name, weight in blueprint.weights.items():
-        if weight.layout == "panel16":
-            parts = {"": tensors[name]} | {role: tensors.get(f"{name}.{role}") for role in ("scale", "sum", "zero")}
-            stored[name] = pack_panel16(scheme(recipe.scheme_of(name)).unpack(parts, *weight.shape))
-        else:
-            stored[name] = tensors[name].astype(np.float32)
-    return {
-        name: unpack_initializer(stored[row["tensor"]], row)
-        for program in blueprint.onnx.values()
-        for name, row in program.initializers.items()
-    }

@@ -74,6 +74,7 @@ def test_each_recipe_has_a_bundle_of_its_own(tiny_en: Any, demo_folder: Path, ca
         ("native", "avx512", "f32"),
         ("auto", "scalar", "f32"),
         ("onnxruntime", "avx2", "f32"),
+        ("openvino", "avx2", "f32"),
     ],
 )
 def test_int8_is_the_default_only_where_it_is_faster(backend: str, isa: str, recipe: str) -> None:
@@ -396,7 +397,7 @@ def test_a_family_nobody_knows_is_named(tiny_en: Any, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"backend": "cuda"}, "expected auto, native, onnxruntime"),
+        ({"backend": "cuda"}, "expected auto, native, openvino, onnxruntime"),
         ({"threads": 0}, "1..256"),
         ({"threads": 2.0}, "1..256"),
         ({"threads": True}, "1..256"),
@@ -450,7 +451,7 @@ def test_a_missing_backend_says_how_to_install_it(tiny_en: Any, monkeypatch: pyt
 def test_a_fallback_is_placed_with_its_reason_and_strict_forbids_it(
     tiny_en: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("onnxruntime")
+    pytest.importorskip("openvino")
     from anyon.backends import native_backend
 
     def refuse(*_: Any) -> None:
@@ -458,7 +459,7 @@ def test_a_fallback_is_placed_with_its_reason_and_strict_forbids_it(
 
     monkeypatch.setattr(native_backend.BACKEND, "prepare", refuse)
     model = anyon.load(tiny_en.info["bundle"], threads=1)
-    assert {place.backend for place in model.placement} == {"onnxruntime"}
+    assert {place.backend for place in model.placement} == {"openvino"}
     assert all("fallback: native refused: op 'wavelet' is not supported" in place.reason for place in model.placement)
     with pytest.raises(anyon.BackendError, match="wavelet"):
         anyon.load(tiny_en.info["bundle"], strict=True)

@@ -219,12 +219,17 @@ def test_threads_share_a_model_and_get_identical_transcripts(tiny_en: Any, becke
     assert [result.segments for result in results] == [expected.segments] * 3
 
 
-def test_onnxruntime_gives_the_same_segments(tiny_en: Any, beckett: Path) -> None:
-    pytest.importorskip("onnxruntime")
-    model = anyon.load(tiny_en.info["bundle"], backend="onnxruntime", threads=2)
-    assert {place.backend for place in model.placement} == {"onnxruntime"}
+@pytest.fixture(scope="module", params=["openvino", "onnxruntime"])
+def other_engine(request: pytest.FixtureRequest, tiny_en: Any, cache: Path) -> Any:
+    """The same bundle on another backend."""
+    pytest.importorskip(request.param, reason=f"not installed: pip install 'anyon[{request.param}]'")
+    return anyon.load(tiny_en.info["bundle"], backend=request.param, threads=2, cache_dir=cache)
+
+
+def test_other_engines_give_the_same_segments(tiny_en: Any, other_engine: Any, beckett: Path) -> None:
+    assert "native" not in {place.backend for place in other_engine.placement}
     ours = tiny_en.transcribe(beckett, word_timestamps=True)
-    theirs = model.transcribe(beckett, word_timestamps=True)
+    theirs = other_engine.transcribe(beckett, word_timestamps=True)
     assert theirs.text == ours.text
     for mine, other in zip(ours.segments, theirs.segments, strict=True):
         assert mine.tokens == other.tokens
@@ -240,9 +245,11 @@ def test_a_draft_is_for_greedy_decoding_and_changes_nothing(tiny_en: Any, becket
     assert tiny_en.transcribe(beckett, beam_size=1, draft=BECKETT).segments == expected.segments
     with pytest.raises(anyon.OptionError, match="beam_size: use 1 with draft"):
         tiny_en.transcribe(beckett, draft=expected)
-    pytest.importorskip("onnxruntime")
-    model = anyon.load(tiny_en.info["bundle"], backend="onnxruntime", threads=2)
-    assert model.transcribe(beckett, beam_size=1, draft=BECKETT).text == model.transcribe(beckett, beam_size=1).text
+
+
+def test_other_engines_take_drafts(other_engine: Any, beckett: Path) -> None:
+    expected = other_engine.transcribe(beckett, beam_size=1).text
+    assert other_engine.transcribe(beckett, beam_size=1, draft=BECKETT).text == expected
 
 
 def test_windows_together_need_a_backend_that_can_and_no_text_before(tiny_en: Any, beckett: Path) -> None:
@@ -250,10 +257,19 @@ def test_windows_together_need_a_backend_that_can_and_no_text_before(tiny_en: An
         tiny_en.transcribe(beckett, batch_size=4, condition_on_previous_text=True)
     with pytest.raises(anyon.OptionError, match="batch_size: 65 is out of range"):
         tiny_en.transcribe(beckett, batch_size=65)
-    pytest.importorskip("onnxruntime")
-    model = anyon.load(tiny_en.info["bundle"], backend="onnxruntime", threads=2)
+
+
+def test_other_engines_refuse_windows_together(other_engine: Any, beckett: Path) -> None:
     with pytest.raises(anyon.OptionError, match="batch_size=1, or backend='native'"):
-        model.transcribe(beckett, batch_size=4)
+        other_engine.transcribe(beckett, batch_size=4)
+
+
+@pytest.mark.parametrize("options", [{"beam_size": 1, "temperature": 0.0}, {"beam_size": 5, "temperature": 0.0}])
+def test_other_engines_write_the_same_text_of_long_speech(
+    tiny_en: Any, other_engine: Any, two_cities: Path, options: dict[str, Any]
+) -> None:
+    ours, theirs = (model.transcribe(two_cities, **options) for model in (tiny_en, other_engine))
+    assert [segment.tokens for segment in theirs.segments] == [segment.tokens for segment in ours.segments]
 
 
 def test_windows_together_report_progress_and_can_be_cancelled(tiny_en: Any, two_cities: Path) -> None:

@@ -39,7 +39,7 @@ class ModuleReport:
     refused: str
 
     def __str__(self) -> str:
-        where = f"native, within {self.max_error:.1e} of PyTorch" if not self.refused else "onnxruntime"
+        where = f"native, within {self.max_error:.1e} of PyTorch" if not self.refused else "another backend"
         text = f"{self.path}: {self.nodes} nodes, {', '.join(self.inputs)} -> {', '.join(self.outputs)}: {where}"
         return f"{text}\nnot native: {self.refused}" if self.refused else text
 

@@ -7,8 +7,9 @@ import importlib
 from anyon.backends.base import Backend, Capability
 from anyon.errors import OptionError
 
-# In the order in which backend="auto" tries them where nothing was measured.
-NAMES = ("native", "onnxruntime")
+# In the order in which backend="auto" tries them where nothing was measured. ONNX Runtime computes whole numbers of 64
+# bits as they are, OpenVINO does not.
+NAMES = ("native", "onnxruntime", "openvino")
 KNOWN = NAMES
 
 

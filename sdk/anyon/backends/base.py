@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakKeyDictionary
 
 from anyon.placement import Placement
 
@@ -65,3 +66,37 @@ class Backend(Protocol):
     def prepare(self, bundle: Bundle, program: str, resources: Resources) -> _native.Session: ...
 
     def place(self, bundle: Bundle, program: str, resources: Resources, reason: str) -> Placement: ...
+
+
+class Taken:
+    """The device and the precision that an engine really took for a program: `prepare` learns it, `place` tells it."""
+
+    def __init__(self) -> None:
+        self._found: WeakKeyDictionary[Bundle, dict[tuple[str, str | None, str | None], tuple[str, str]]]
+        self._found = WeakKeyDictionary()
+
+    def remember(self, bundle: Bundle, program: str, resources: Resources, device: str, precision: str) -> None:
+        programs = self._found.setdefault(bundle, {})
+        programs[program, resources.device, resources.precision] = (device, precision)
+
+    def find(self, bundle: Bundle, program: str, resources: Resources) -> tuple[str, str]:
+        """KeyError for what was never prepared."""
+        return self._found[bundle][program, resources.device, resources.precision]
+
+
+def value_rows(specs: list[dict[str, Any]]) -> list[_native.ValueRow]:
+    """Inputs or outputs of a program in the manifest, as a session declares them."""
+    return [(spec["name"], spec["dtype"], [str(dim) for dim in spec["shape"]]) for spec in specs]
+
+
+def batch_of(inputs: list[Any], specs: list[dict[str, Any]]) -> int:
+    """Rows of a run: what the inputs have that are no broadcast ones."""
+    for array, spec in zip(inputs, specs, strict=True):
+        if spec["shape"][:1] == ["batch"] and not spec.get("broadcast"):
+            return len(array)
+    return 1
+
+
+def weights_in(weights: str, arithmetic: str) -> str:
+    """A placement's precision: what weights are stored as and what products are computed in."""
+    return weights if weights == arithmetic else f"{weights} weights in {arithmetic}"

@@ -9,24 +9,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyon import _native
-from anyon.backends.base import Capability, Resources
-from anyon.errors import BackendError, BundleError, translated
+from anyon.backends.base import Capability, Resources, Taken, batch_of, value_rows, weights_in
+from anyon.errors import BackendError, BundleError
 from anyon.placement import Placement
-from anyon.weights import initializers
+from anyon.weights import graph_of, initializer
 
 if TYPE_CHECKING:
     from anyon.bundle import Bundle
+    from anyon_export.onnxruntime_graph import Weight
 
 INSTALL = "pip install 'anyon[onnxruntime]'"
-_PROVIDER = "CPUExecutionProvider"
-# onnx.TensorProto's numbers of the types that numpy lacks
-_ONNX_TYPES = {"uint4": 21, "bfloat16": 16}
+_CPU = "CPUExecutionProvider"
+# Device -> ONNX Runtime's provider, and what brings a build that has it.
+_PROVIDERS = {
+    "cpu": (_CPU, INSTALL),
+    "cuda": ("CUDAExecutionProvider", "pip install onnxruntime-gpu"),
+    "tensorrt": ("TensorrtExecutionProvider", "pip install onnxruntime-gpu, and TensorRT"),
+    "coreml": ("CoreMLExecutionProvider", "onnxruntime on macOS"),
+    "nnapi": ("NnapiExecutionProvider", "onnxruntime-android"),
+    "qnn": ("QNNExecutionProvider", "pip install onnxruntime-qnn"),
+    "xnnpack": ("XnnpackExecutionProvider", "onnxruntime-android, or a build with --use_xnnpack"),
+    "directml": ("DmlExecutionProvider", "pip install onnxruntime-directml, on Windows"),
+}
+# Where states stay between runs; the CPU's memory for the others.
+_MEMORY = {"cuda": "cuda", "tensorrt": "cuda"}
+# onnx.TensorProto's numbers of the types that numpy lacks.
+_FOREIGN_TYPES = (16, 21)  # bfloat16, uint4
 
 Array = NDArray[Any]
 
 
 class OnnxRuntimeBackend:
     name = "onnxruntime"
+
+    def __init__(self) -> None:
+        self._taken = Taken()
 
     def probe(self) -> Capability:
         try:
@@ -37,9 +54,11 @@ class OnnxRuntimeBackend:
             import onnxruntime
         except Exception as error:
             return Capability(self.name, False, version, (), (), f"cannot be imported: {error}", INSTALL)
-        if _PROVIDER not in onnxruntime.get_available_providers():
-            return Capability(self.name, False, version, (), (), f"has no {_PROVIDER}", INSTALL)
-        return Capability(self.name, True, version, ("cpu",), ("f32",), f"installed; uses {_PROVIDER}")
+        found = onnxruntime.get_available_providers()
+        if _CPU not in found:
+            return Capability(self.name, False, version, (), (), f"has no {_CPU}", INSTALL)
+        devices = tuple(device for device, (provider, _) in _PROVIDERS.items() if provider in found)
+        return Capability(self.name, True, version, devices, ("f32",), f"installed; uses {_CPU}")
 
     def prepare(self, bundle: Bundle, program: str, resources: Resources) -> _native.Session:
         """Builds ONNX Runtime's session from the bundle's graph and weights. Raises BackendError."""
@@ -47,38 +66,72 @@ class OnnxRuntimeBackend:
             import onnxruntime
         except ImportError as error:
             raise BackendError(f"backend onnxruntime is not installed: {error} ({INSTALL})") from error
-        if resources.device not in (None, "cpu"):
-            raise BackendError(f"device={resources.device!r}: backend onnxruntime runs on cpu (leave device out)")
+        device = resources.device or "cpu"
+        provider = _provider(device, onnxruntime.get_available_providers())
         if resources.precision not in (None, "f32"):
-            raise BackendError(f"precision={resources.precision!r}: backend onnxruntime computes in f32")
-        section = bundle.manifest.get("onnx", {}).get(program)
-        if not section:
             raise BackendError(
-                f"{bundle.path}: carries no ONNX graph of program {program!r} "
-                "(use backend='native', or convert the checkpoint again)"
+                f"precision={resources.precision!r}: backend onnxruntime computes as its graph says, in f32 "
+                "(leave precision out)"
             )
-        graph = _graph(bundle, program, section)
+        graph, weights = _graph_and_weights(bundle, program, device)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = resources.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Products of quantised weights with activations of 8 bits, as our kernels do; the other levels are slower.
-        options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "4")
-        weights = initializers(bundle, program)
-        rows = section["initializers"]
-        values = [_value(array, rows[name].get("dtype")) for name, array in weights.items()]
+        values = [_value(weight.array, weight.type) for weight in weights.values()]
         options.add_external_initializers(list(weights), values)
         try:
-            session = onnxruntime.InferenceSession(graph, options, providers=[_PROVIDER])
+            session = onnxruntime.InferenceSession(graph, options, providers=[provider])
         except Exception as error:  # onnxruntime's classes share no base
             raise BackendError(
                 f"{bundle.path}: onnxruntime {onnxruntime.__version__} does not load program {program!r}: {error} "
                 "(use backend='native')"
             ) from error
-        return OnnxSession(session, bundle.programs[program], weights)
+        taken = session.get_providers()
+        if taken[0] != provider:
+            raise BackendError(
+                f"device={device!r}: onnxruntime could not start its {provider} and took {', '.join(taken)} "
+                "(are its driver and libraries installed?)"
+            )
+        self._taken.remember(bundle, program, resources, _device_names(taken), "f32")
+        arrays = [weight.array for weight in weights.values()]
+        return OnnxSession(session, bundle.programs[program], arrays, _MEMORY.get(device, "cpu"))
 
     def place(self, bundle: Bundle, program: str, resources: Resources, reason: str) -> Placement:
-        return Placement(program, self.name, "cpu", "", bundle.precision, reason)
+        device, precision = self._taken.find(bundle, program, resources)
+        return Placement(program, self.name, device, "", weights_in(bundle.precision, precision), reason)
+
+
+def _provider(device: str, found: list[str]) -> str:
+    if device not in _PROVIDERS:
+        raise BackendError(f"device={device!r}: backend onnxruntime runs on {', '.join(_PROVIDERS)}")
+    provider, brings = _PROVIDERS[device]
+    if provider not in found:
+        raise BackendError(
+            f"device={device!r}: the installed onnxruntime has no {provider}, only {', '.join(found)} ({brings})"
+        )
+    return provider
+
+
+def _device_names(taken: list[str]) -> str:
+    """Our names of the providers of a session. The first has the nodes that it knows, the next the others."""
+    names = {provider: device for device, (provider, _) in _PROVIDERS.items()}
+    return ", then ".join(names.get(provider, provider) for provider in taken)
+
+
+def _graph_and_weights(bundle: Bundle, program: str, device: str) -> tuple[bytes, dict[str, Weight]]:
+    """Other providers than the CPU's get the bundle's graph as it is: their kernels know standard ONNX."""
+    from anyon_export.onnx_nodes import read_graph
+    from anyon_export.onnxruntime_graph import Weight, fused_graph
+
+    graph, rows = graph_of(bundle, program), bundle.manifest["onnx"][program].get("initializers", {})
+    try:
+        if device == "cpu":
+            return fused_graph(graph, rows, lambda name, row: initializer(bundle, program, name, row))
+        types = {name: tensor.type for name, tensor in read_graph(graph).weights.items()}
+    except (ValueError, KeyError) as error:
+        raise BundleError(f"{bundle.path}: onnx graph of program {program!r}: {error} (convert it again)") from error
+    return graph, {n: Weight(initializer(bundle, program, n, row), types[n]) for n, row in rows.items()}
 
 
 class OnnxSession(_native.Session):
@@ -87,18 +140,19 @@ class OnnxSession(_native.Session):
     Inputs marked "broadcast" go in as they are: the exported graph takes a batch of audio that divides its own.
     """
 
-    def __init__(self, session: Any, program: dict[str, Any], weights: dict[str, Array]) -> None:
-        super().__init__(_rows(program["inputs"]), _rows(program["outputs"]))
+    def __init__(self, session: Any, program: dict[str, Any], weights: list[Array], memory: str) -> None:
+        super().__init__(value_rows(program["inputs"]), value_rows(program["outputs"]))
         self._session = session
         # ONNX Runtime reads external initializers from this memory as long as the session lives.
         self._weights = weights
+        self._memory = memory
         self._input_specs: list[dict[str, Any]] = program["inputs"]
         self._output_names = [spec["name"] for spec in program["outputs"]]
         self._state_specs: list[dict[str, Any]] = program.get("states", [])
         self._states: dict[str, Any] = {}
 
     def run(self, inputs: list[Array]) -> list[Array]:
-        batch = self._batch(inputs)
+        batch = batch_of(inputs, self._input_specs)
         binding = self._session.io_binding()
         for array, spec in zip(inputs, self._input_specs, strict=True):
             binding.bind_cpu_input(spec["name"], array)
@@ -107,8 +161,10 @@ class OnnxSession(_native.Session):
             if state is None:
                 state = _value(np.zeros(_empty_shape(spec, batch), np.float32))
             binding.bind_ortvalue_input(spec["onnx_input"], state)
-        for name in [*self._output_names, *(spec["onnx_output"] for spec in self._state_specs)]:
+        for name in self._output_names:
             binding.bind_output(name, "cpu")
+        for spec in self._state_specs:
+            binding.bind_output(spec["onnx_output"], self._memory)
         self._session.run_with_iobinding(binding)
         outputs = binding.get_outputs()
         first_state = len(self._output_names)
@@ -139,38 +195,19 @@ class OnnxSession(_native.Session):
             return 0 if value is None else int(value.shape()[spec["axis"]])
         return 0
 
-    def _batch(self, inputs: list[Array]) -> int:
-        """Rows of this run: what the inputs that are no broadcast ones have."""
-        for array, spec in zip(inputs, self._input_specs, strict=True):
-            if spec["shape"][:1] == ["batch"] and not spec.get("broadcast"):
-                return len(array)
-        return 1
 
-
-def _value(array: Array, dtype: str | None = None) -> Any:
-    """dtype: what the array holds when numpy has no such type."""
+def _value(array: Array, type_number: int = 0) -> Any:
+    """type_number: ONNX's, for what the array holds when numpy has no such type."""
     import onnxruntime
 
-    if dtype in _ONNX_TYPES:
-        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(array, _ONNX_TYPES[dtype])
+    if type_number in _FOREIGN_TYPES:
+        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(array, type_number)
     return onnxruntime.OrtValue.ortvalue_from_numpy(array)
-
-
-def _rows(specs: list[dict[str, Any]]) -> list[_native.ValueRow]:
-    return [(spec["name"], spec["dtype"], [str(dim) for dim in spec["shape"]]) for spec in specs]
 
 
 def _empty_shape(spec: dict[str, Any], batch: int) -> list[int]:
     sizes = {"batch": batch, "past": 0}
     return [sizes[dim] if isinstance(dim, str) else int(dim) for dim in spec["shape"]]
-
-
-def _graph(bundle: Bundle, program: str, section: dict[str, Any]) -> bytes:
-    try:
-        with translated():
-            return bundle.native.tensor(section["graph"]).tobytes()
-    except KeyError:
-        raise BundleError(f"{bundle.path}: onnx section of program {program!r} names no graph") from None
 
 
 BACKEND = OnnxRuntimeBackend()

@@ -39,7 +39,7 @@ GREEDY: dict[str, Any] = {
 @click.argument("model")
 @click.argument("file", required=False, type=click.Path())
 @option("--recipe", panel="Options", help="How weights are stored, as in `anyon transcribe`.")
-@option("--backend", panel="Options", default="auto", show_default=True, help="auto, native or onnxruntime.")
+@option("--backend", panel="Options", default="auto", show_default=True, help="auto, native, openvino or onnxruntime.")
 @option("--threads", panel="Options", multiple=True, type=int, help="Cores to use; give it twice to compare.")
 @option("--runs", panel="Options", default=5, show_default=True, type=click.IntRange(1), help="Counted runs.")
 @option("--profile", panel="Options", type=click.Path(), help="Write a trace of one run and print the ops' shares.")

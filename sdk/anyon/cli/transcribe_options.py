@@ -25,7 +25,7 @@ _OPTIONS = [
         panel=_MODEL,
         help="How weights are stored: f32, f16, int8, int4 or FILE.json.  [default: int8 where it is faster]",
     ),
-    option("--backend", panel=_MODEL, default="auto", show_default=True, help="auto, native or onnxruntime."),
+    option("--backend", panel=_MODEL, default="auto", show_default=True, help="auto, native, openvino or onnxruntime."),
     option("--device", panel=_MODEL, help="What the backend computes on: cpu, gpu, cuda, ...  [default: cpu]"),
     option("--precision", panel=_MODEL, help="What the engine computes in: f32, bf16, f16.  [default: its own]"),
     option(
