@@ -207,18 +207,15 @@ def cross_attention(heads: Heads) -> Any:
         keys = argument("keys", (audio, heads.count, frames, heads.size), "float32")
         values = argument("values", (audio, heads.count, frames, heads.size), "float32")
         y = argument("y", (batch, time, heads.count * heads.size), "float32")
-        with T.parallel(batch * heads.count) as task:
-            # Rows that listen to the same audio come one after another, while its keys are in the cache.
-            group = T.Bind(batch // audio)
-            signal = T.Bind(task // (heads.count * group))
-            head = T.Bind(task // group % heads.count)
-            row = T.Bind(signal * group + task % group)
+        with T.parallel(audio * heads.count) as task:
+            signal, head = T.Bind(task // heads.count), T.Bind(task % heads.count)
             column = T.Bind(head * heads.size)
+            group = T.Bind(batch // audio)
             scores = T.alloc_buffer((frames + LANES,), "float32")
-            with T.serial(time) as t:
-                _attend_one(
-                    heads, x, (row, t), column, keys, values, (signal, head), frames, scores, y
-                )
+            # Rows that listen to the same audio come one after another, while its keys are in the cache.
+            with T.serial(group) as member, T.serial(time) as t:
+                place = (T.Bind(signal * group + member), t)
+                _attend_one(heads, x, place, column, keys, values, (signal, head), frames, scores, y)
     return builder.get()
 
 

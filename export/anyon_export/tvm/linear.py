@@ -13,7 +13,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
 from anyon_export.tvm.tile import Registers, for_row_blocks, product_tile
-from anyon_export.tvm.vector import LANES, Vector, argument, flat, gelu, load, store
+from anyon_export.tvm.vector import LANES, Vector, argument, gelu, load, small_buffer, store
 
 # Rows that a thread takes at once: their inputs stay in the second-level cache while all panels pass.
 _CHUNK = 96
@@ -59,28 +59,26 @@ def linear(product: Product, registers: Registers) -> Any:
         residual_shape = (table, n) if product.residual == "table" else (batch, time, n)
         residual = argument("residual", residual_shape, "float32") if product.residual else None
         y = argument("y", (batch, time, n), "float32")
-        x, y = flat(x), flat(y)
-        residual = None if residual is None else flat(residual)
 
+        # Rows of the whole batch lie behind each other: row r is row r of batch 0, beyond `time` too.
         def tile(row: Any, rows: int, panel: Any) -> None:
+            places = [T.Bind(row + i) for i in range(rows)]
             if product.window:
-                starts = [
-                    T.Bind((row + i) // time * length + (row + i) % time * product.window) for i in range(rows)
-                ]
-            else:
-                starts = [T.Bind((row + i) * k) for i in range(rows)]
+                starts = [T.Bind(place // time * length + place % time * product.window) for place in places]
+
+            def left(i: int, depth: Any) -> Any:
+                return x[0, starts[i] + depth] if product.window else x[0, places[i], depth]
 
             def finish(i: int, j: int, value: Vector) -> None:
                 value = ACTIVATIONS[product.activation](value)
-                other = (row + i) % time if product.residual == "table" else row + i
-                column = T.Bind((panel + j) * LANES)
-                _store(y, residual, (row + i) * n + column, other * n + column, value, column, n)
+                other = (places[i] % time,) if product.residual == "table" else (0, places[i])
+                _store(y, residual, (0, places[i]), other, value, T.Bind((panel + j) * LANES), n)
 
             product_tile(
                 rows,
                 at_once,
                 k,
-                lambda i, depth: x[starts[i] + depth],
+                left,
                 lambda j, depth: load(weight, panel + j, depth, 0),
                 None if bias is None else lambda j: load(bias, (panel + j) * LANES),
                 finish,
@@ -100,11 +98,13 @@ def linear(product: Product, registers: Registers) -> Any:
     return builder.get()
 
 
-def _store(y: Any, residual: Any, place: Any, other: Any, value: Vector, column: Any, n: int) -> None:
-    """y[place:] = value + residual[other:]; only the columns below n."""
+def _store(
+    y: Any, residual: Any, row: tuple[Any, ...], other: tuple[Any, ...], value: Vector, column: Any, n: int
+) -> None:
+    """y[row][column:] = value + residual[other][column:]; only the columns below n."""
 
     def whole() -> None:
-        store(y, value if residual is None else value + load(residual, other), place)
+        store(y, value if residual is None else value + load(residual, *other, column), *row, column)
 
     if n % LANES == 0:
         whole()
@@ -113,8 +113,8 @@ def _store(y: Any, residual: Any, place: Any, other: Any, value: Vector, column:
         with T.Then():
             whole()
         with T.Else():
-            kept = T.alloc_buffer((LANES,), "float32", scope="global")
+            kept = small_buffer(LANES)
             store(kept, value, 0)
             with T.serial(n % LANES) as lane:
-                rest = T.float32(0) if residual is None else residual[other + lane]
-                T.buffer_store(y, kept[lane] + rest, [place + lane])
+                rest = T.float32(0) if residual is None else residual[(*other, column + lane)]
+                T.buffer_store(y, kept[lane] + rest, [*row, column + lane])

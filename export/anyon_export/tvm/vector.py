@@ -40,14 +40,6 @@ def argument(name: str, shape: tuple[Any, ...], dtype: str) -> Buffer:
     return T.match_buffer(T.arg(name, T.handle()), shape, dtype, align=_BYTES[dtype])
 
 
-def flat(buffer: Buffer) -> Buffer:
-    """The same memory with one dimension."""
-    size = buffer.shape[0]
-    for dimension in buffer.shape[1:]:
-        size = size * dimension
-    return T.decl_buffer((size,), buffer.dtype, data=buffer.data, align=_BYTES[str(buffer.dtype)])
-
-
 def all_lanes(value: Any) -> Vector:
     """A number in every lane; Python numbers become f32."""
     return T.broadcast(T.float32(value) if isinstance(value, float | int) else value, LANES)
@@ -66,13 +58,6 @@ def store(buffer: Buffer, value: Vector, *index: Any) -> None:
 def small_buffer(size: int) -> Buffer:
     """Up to 255 floats that LLVM can keep in registers: larger ones, and other scopes, are taken from the heap."""
     return T.alloc_buffer((size,), "float32", scope="global")
-
-
-def variable(value: Any) -> Buffer:
-    """A float that changes: read and written at index 0."""
-    buffer = T.alloc_buffer((1,), "float32", scope="global")
-    T.buffer_store(buffer, value, [0])
-    return buffer
 
 
 def sum_lanes(value: Vector) -> Any:
