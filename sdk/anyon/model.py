@@ -36,7 +36,7 @@ def load(
     source: a name (`anyon models` lists them: "tiny.en", "base", "turbo", ...), a hub id ("openai/whisper-base",
         "Systran/faster-whisper-base", also "org/name@revision" and "org/name/file.pt"), a checkpoint's folder or file
         (Hugging Face safetensors, OpenAI .pt, CTranslate2, ggml), or a .anyon bundle. No PyTorch is needed.
-    backend: "auto", "native" or "onnxruntime". `model.placement` says what runs where, and why.
+    backend: "auto", "native", "onnxruntime" or "tvm". `model.placement` says what runs where, and why.
     threads: cores that one transcription uses; None: the cores this process has, at most 16.
     isa: forces an instruction set of the native kernels; None: ANYON_ISA, else the best here.
     strict: what would be a fallback to another backend is an error instead.
@@ -58,7 +58,7 @@ def load(
         raise _extension_missing(error) from error
 
     with _reporting(progress) as report:
-        default = default_recipe(backend, "" if backend == "onnxruntime" else selected_isa(isa))
+        default = default_recipe(backend, "" if backend in ("onnxruntime", "tvm") else selected_isa(isa))
         bundle, origin = open_bundle(source, recipe=spec, default_recipe=default, cache_dir=cache_dir, report=report)
     return _family(bundle)(
         bundle,
@@ -100,10 +100,10 @@ def _family(bundle: Bundle) -> type[WhisperModel | GraphModel]:
 
 
 def _check_arguments(backend: Any, threads: Any, isa: Any) -> None:
-    from anyon.backends import NAMES
+    from anyon.backends import KNOWN
 
-    if backend != "auto" and backend not in NAMES:
-        raise OptionError(f"backend={backend!r}: expected auto, {', '.join(NAMES)}")
+    if backend != "auto" and backend not in KNOWN:
+        raise OptionError(f"backend={backend!r}: expected auto, {', '.join(KNOWN)}")
     whole = isinstance(threads, int) and not isinstance(threads, bool)
     if threads is not None and not (whole and 1 <= threads <= MAX_THREADS):
         raise OptionError(f"threads={threads!r}: expected a whole number in 1..{MAX_THREADS}, or None")

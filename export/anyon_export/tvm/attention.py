@@ -73,9 +73,7 @@ def pack_keys_values(heads: Heads) -> Any:
                 with T.If(place < time):
                     with T.Then():
                         with T.serial(heads.size) as d:
-                            T.buffer_store(
-                                keys, x[signal, place, heads.key_offset + column + d], [row, panel, d, lane]
-                            )
+                            T.buffer_store(keys, x[signal, place, heads.key_offset + column + d], [row, panel, d, lane])
                         for part in range(heads.parts):
                             start = heads.value_offset + column + part * LANES
                             store(values, load(x, signal, place, start), row, place, part * LANES)
@@ -190,9 +188,7 @@ def cached_attention(heads: Heads, capacity: int) -> Any:
                     store(values, load(x, row, t, heads.value_offset + place), row, head, past + t, part * LANES)
             scores = T.alloc_buffer((capacity + LANES,), "float32")
             with T.serial(time) as t:
-                _attend_one(
-                    heads, x, (row, t), column, keys, values, (row, head), past + t + 1, scores, y
-                )
+                _attend_one(heads, x, (row, t), column, keys, values, (row, head), past + t + 1, scores, y)
     return builder.get()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import tvm
-from tvm import relax
+from tvm import relax, tirx
 
 from anyon_export.tvm.program import Signature, Weight, to_relax
 from anyon_export.tvm.targets import Target
@@ -54,6 +54,7 @@ def compile_programs(
                 relax.transform.ComputePrimValue(),
                 relax.transform.VMShapeLower(),
                 relax.transform.AttachGlobalSymbol(),
+                _sort_shape_functions(),
             ]
         ),
         system_lib=static,
@@ -64,3 +65,16 @@ def compile_programs(
         executable.mod.write_to_file(str(path), "")
         bytecode = path.read_bytes()
     return Compiled(code, bytecode, signatures)
+
+
+def _sort_shape_functions() -> Any:
+    """VMShapeLower writes the sizes of arrays in the order of a hash table, another one in each process."""
+
+    def sort(module: Any, _: Any) -> Any:
+        for name, function in list(module.functions.items()):
+            if "shape_func" in name.name_hint and isinstance(function.body, tirx.SeqStmt):
+                stores = sorted(function.body.seq, key=lambda store: int(store.indices[0]))
+                module.update_func(name, function.with_body(tirx.SeqStmt(stores)))
+        return module
+
+    return tvm.transform.module_pass(sort, opt_level=0)

@@ -116,5 +116,6 @@ def _store(
             kept = small_buffer(LANES)
             store(kept, value, 0)
             with T.serial(n % LANES) as lane:
-                rest = T.float32(0) if residual is None else residual[(*other, column + lane)]
+                place = (*other, column + lane)
+                rest = T.float32(0) if residual is None else residual[place]
                 T.buffer_store(y, kept[lane] + rest, [*row, column + lane])

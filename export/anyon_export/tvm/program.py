@@ -41,7 +41,7 @@ class Signature:
 def to_relax(
     programs: Mapping[str, Mapping[str, Any]], weights: Mapping[str, Weight], registers: Registers
 ) -> tuple[Any, dict[str, Signature]]:
-    """programs: the manifest's; weights: by tensor name. Raises UnsupportedProgramError with the op that has no kernel."""
+    """programs: as in the manifest; weights: by tensor name. Raises UnsupportedProgramError that names the op."""
     builder = relax.BlockBuilder()
     kernels = _Kernels(builder)
     signatures = {
@@ -129,7 +129,9 @@ class _Writer:
     def _state(self, spec: Mapping[str, Any], dims: dict[str, Any]) -> Any:
         shape = list(spec["shape"])
         if spec.get("kind") != "append" or spec["axis"] != 2 or len(shape) != 4 or spec["dtype"] != "f32":
-            raise UnsupportedProgramError(f"program {self.name!r}: state {spec['name']!r} is no cache of keys or values")
+            raise UnsupportedProgramError(
+                f"program {self.name!r}: state {spec['name']!r} is no cache of keys or values"
+            )
         shape[2] = spec["capacity"]
         return self._parameter(spec["name"], shape, "float32", dims)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ class Target:
         return json.dumps([self.llvm, self.accumulators], sort_keys=True)
 
 
-_CROSS = {
+_CROSS: Mapping[str, dict[str, Any]] = {
     "aarch64-linux": {"mtriple": "aarch64-linux-gnu"},
     "aarch64-linux-android": {"mtriple": "aarch64-linux-android"},
     "arm64-apple-ios": {"mtriple": "arm64-apple-ios13.0.0"},

@@ -42,12 +42,13 @@ def argument(name: str, shape: tuple[Any, ...], dtype: str) -> Buffer:
 
 def all_lanes(value: Any) -> Vector:
     """A number in every lane; Python numbers become f32."""
-    return T.broadcast(T.float32(value) if isinstance(value, float | int) else value, LANES)
+    return T.broadcast(T.float32(value) if isinstance(value, float) else value, LANES)
 
 
 def load(buffer: Buffer, *index: Any) -> Vector:
     """16 values from `index` on along the last dimension, as f32."""
-    value = buffer[(*index[:-1], T.ramp(index[-1], 1, LANES))]
+    place = (*index[:-1], T.ramp(index[-1], 1, LANES))
+    value = buffer[place]
     return value if str(buffer.dtype) == "float32" else T.cast(value, VECTOR)
 
 

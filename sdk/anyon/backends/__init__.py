@@ -9,12 +9,14 @@ from anyon.errors import OptionError
 
 # In the order in which backend="auto" tries them.
 NAMES = ("native", "onnxruntime")
+# These, and those that are only used when they are asked for by name.
+KNOWN = (*NAMES, "tvm")
 
 
 def get_backend(name: str) -> Backend:
     """The backend of that name; OptionError when there is none. Its library is not loaded yet."""
-    if name not in NAMES:
-        raise OptionError(f"backend={name!r}: expected auto, {', '.join(NAMES)}")
+    if name not in KNOWN:
+        raise OptionError(f"backend={name!r}: expected auto, {', '.join(KNOWN)}")
     module = importlib.import_module(f"anyon.backends.{name}_backend")
     backend: Backend = module.BACKEND
     return backend
@@ -22,4 +24,4 @@ def get_backend(name: str) -> Backend:
 
 def probe_all() -> list[Capability]:
     """What each backend can do on this machine."""
-    return [get_backend(name).probe() for name in NAMES]
+    return [get_backend(name).probe() for name in KNOWN]
