@@ -24,7 +24,7 @@ ACTIVATIONS = {"none": lambda x: x, "gelu": gelu}
 class Product:
     """What a product is compiled for; equal ones share a function.
 
-    residual: "" for none, "rows" for one of y's shape, "table" for one row for each time step.
+    residual: "" for none, "rows" for f32 of y's shape, else the type of a table with a row for each time step.
     window: of a convolution, numbers from one window to the next; None for a plain product.
     """
 
@@ -56,8 +56,11 @@ def linear(product: Product, registers: Registers) -> Any:
         x = argument("x", x_shape, "float32")
         weight = argument("weight", (product.panels, k, LANES), product.weight_dtype)
         bias = argument("bias", (n,), "float32") if product.bias else None
-        residual_shape = (table, n) if product.residual == "table" else (batch, time, n)
-        residual = argument("residual", residual_shape, "float32") if product.residual else None
+        residual = None
+        if product.residual == "rows":
+            residual = argument("residual", (batch, time, n), "float32")
+        elif product.residual:
+            residual = argument("residual", (table, n), product.residual)
         y = argument("y", (batch, time, n), "float32")
 
         # Rows of the whole batch lie behind each other: row r is row r of batch 0, beyond `time` too.
@@ -71,7 +74,7 @@ def linear(product: Product, registers: Registers) -> Any:
 
             def finish(i: int, j: int, value: Vector) -> None:
                 value = ACTIVATIONS[product.activation](value)
-                other = (places[i] % time,) if product.residual == "table" else (0, places[i])
+                other = (0, places[i]) if product.residual == "rows" else (places[i] % time,)
                 _store(y, residual, (0, places[i]), other, value, T.Bind((panel + j) * LANES), n)
 
             product_tile(
@@ -117,5 +120,5 @@ def _store(
             store(kept, value, 0)
             with T.serial(n % LANES) as lane:
                 place = (*other, column + lane)
-                rest = T.float32(0) if residual is None else residual[place]
+                rest = T.float32(0) if residual is None else T.cast(residual[place], "float32")
                 T.buffer_store(y, kept[lane] + rest, [*row, column + lane])

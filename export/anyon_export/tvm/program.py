@@ -203,7 +203,7 @@ class _Writer:
                 f"program {self.name!r}, {weight!r}: TVM has no product with activation {activation!r}, {n} outputs "
                 f"and {'a' if bias else 'no'} bias"
             )
-        form = ("table" if residual in self.weights else "rows") if residual else ""
+        form = self.weights[residual].dtype if residual in self.weights else "rows" if residual else ""
         product = Product(k, n, self.weights[weight].dtype, bool(bias), form, activation, window)
         arguments = [x, *(self._value(name) for name in (weight, bias, residual) if name)]
         return self._call(self.kernels.get(linear, product, self.registers), arguments, shape)

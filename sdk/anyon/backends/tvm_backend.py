@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from anyon import _native, atomic
 from anyon.backends.base import Capability, Resources
 from anyon.cache import cache_root, digest_of, locked, make_folder
-from anyon.errors import BackendError, BundleError, OptionError, translated
+from anyon.errors import BackendError, OptionError, translated
 from anyon.placement import Placement
 
 if TYPE_CHECKING:
@@ -249,9 +249,11 @@ def _compile(bundle: Bundle, weights: dict[str, Weight]) -> Compiled:
             f"{bundle.path}: recipe {bundle.recipe!r} does not run on tvm: {error} "
             "(use recipe='f32', or backend='native')"
         ) from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise BundleError(
-            f"{bundle.path}: its programs are damaged: {error!r} (convert the checkpoint again)"
+    except Exception as error:  # TVM's classes share no base; their messages end with the whole program
+        first = str(error).strip().splitlines()[:1]
+        raise BackendError(
+            f"{bundle.path}: TVM does not compile its programs: {type(error).__name__}: {' '.join(first)} "
+            "(use backend='native')"
         ) from error
 
 
