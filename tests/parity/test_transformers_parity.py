@@ -171,10 +171,10 @@ class Programs:
         return outputs["logits"]
 
 
-@pytest.fixture(scope="module", params=["native", "onnxruntime"])
+@pytest.fixture(scope="module", params=["native", "onnxruntime", "tvm"])
 def backend(request: pytest.FixtureRequest) -> str:
-    if request.param == "onnxruntime":
-        pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'anyon[onnxruntime]'")
+    if request.param != "native":
+        pytest.importorskip(request.param, reason=f"not installed: pip install 'anyon[{request.param}]'")
     return str(request.param)
 
 
