@@ -138,7 +138,7 @@ def attention_over_signal(heads: Heads, registers: Registers) -> Any:
             first = T.Bind(task % blocks * _QUERIES_PER_TASK)
             scores = T.alloc_buffer((_ROWS * panels * LANES,), "float32")
             count = T.min(_QUERIES_PER_TASK, time - first)
-            for_row_blocks(first, count, time, _ROWS, lambda query, size: block(row, query, size, scores))
+            for_row_blocks(first, count, time, (_ROWS, 1), lambda query, size: block(row, query, size, scores))
     return builder.get()
 
 
@@ -188,11 +188,11 @@ def cached_attention(heads: Heads, capacity: int) -> Any:
                     store(values, load(x, row, t, heads.value_offset + place), row, head, past + t, part * LANES)
             scores = T.alloc_buffer((capacity + LANES,), "float32")
             with T.serial(time) as t:
-                _attend_one(heads, x, (row, t), column, keys, values, (row, head), past + t + 1, scores, y)
+                _attend(heads, x, [(row, t)], column, keys, values, (row, head), past + t + 1, scores, y)
     return builder.get()
 
 
-def cross_attention(heads: Heads) -> Any:
+def cross_attention(heads: Heads, registers: Registers) -> Any:
     """x (batch, time, width), keys and values (audio, heads, frames, head_dim) -> y (batch, time, heads * head_dim).
 
     The batch is a multiple of audio; row b listens to audio row b // (batch / audio).
@@ -207,18 +207,25 @@ def cross_attention(heads: Heads) -> Any:
             signal, head = T.Bind(task // heads.count), T.Bind(task % heads.count)
             column = T.Bind(head * heads.size)
             group = T.Bind(batch // audio)
-            scores = T.alloc_buffer((frames + LANES,), "float32")
-            # Rows that listen to the same audio come one after another, while its keys are in the cache.
-            with T.serial(group) as member, T.serial(time) as t:
-                place = (T.Bind(signal * group + member), t)
-                _attend_one(heads, x, place, column, keys, values, (signal, head), frames, scores, y)
+            rows = max(1, registers.accumulators // heads.parts - 2)
+            scores = T.alloc_buffer((rows * (frames + LANES),), "float32")
+            total = T.Bind(group * time)
+
+            def block(first: Any, size: int) -> None:
+                places = [
+                    (T.Bind(signal * group + (first + i) // time), T.Bind((first + i) % time)) for i in range(size)
+                ]
+                _attend(heads, x, places, column, keys, values, (signal, head), frames, scores, y)
+
+            # Queries of one audio share every key that is loaded.
+            for_row_blocks(0, total, total, (rows, 2, 1) if rows > 2 else (1,), block)
     return builder.get()
 
 
-def _attend_one(
+def _attend(
     heads: Heads,
     x: Any,
-    place: tuple[Any, Any],
+    places: list[tuple[Any, Any]],
     column: Any,
     keys: Any,
     values: Any,
@@ -227,25 +234,32 @@ def _attend_one(
     scores: Any,
     y: Any,
 ) -> None:
-    """One query of one head over `length` keys and values at keys[source], values[source]."""
-    query = [
-        T.Bind(load(x, *place, heads.query_offset + column + part * LANES) * all_lanes(heads.scale))
-        for part in range(heads.parts)
+    """Queries of one head at x[place] over `length` keys and values at keys[source], values[source]."""
+    parts = range(heads.parts)
+    stride = T.Bind(length + LANES)  # of the scores of one query, with room for a whole last vector
+    queries = [
+        [T.Bind(load(x, *place, heads.query_offset + column + part * LANES) * all_lanes(heads.scale)) for part in parts]
+        for place in places
     ]
     with T.serial(length) as key:
-        products = query[0] * load(keys, *source, key, 0)
-        for part in range(1, heads.parts):
-            products = T.fma(query[part], load(keys, *source, key, part * LANES), products)
-        T.buffer_store(scores, sum_lanes(products), [key])
-    total = _softmax(scores, 0, length)
-    sums = [small_buffer(LANES) for _ in range(heads.parts)]
-    for part in sums:
-        store(part, all_lanes(0.0), 0)
+        loaded = [T.Bind(load(keys, *source, key, part * LANES)) for part in parts]
+        for i, query in enumerate(queries):
+            products = query[0] * loaded[0]
+            for part in parts[1:]:
+                products = T.fma(query[part], loaded[part], products)
+            T.buffer_store(scores, sum_lanes(products), [i * stride + key])
+    totals = [_softmax(scores, i * stride, length) for i in range(len(places))]
+    sums = [[small_buffer(LANES) for _ in parts] for _ in places]
+    for row in sums:
+        for part in row:
+            store(part, all_lanes(0.0), 0)
     with T.serial(length) as key:
-        weight = T.Bind(all_lanes(scores[key]))
-        for part in range(heads.parts):
-            value = T.fma(weight, load(values, *source, key, part * LANES), load(sums[part], 0))
-            store(sums[part], value, 0)
-    factor = T.Bind(all_lanes(T.float32(1) / total))
-    for part in range(heads.parts):
-        store(y, load(sums[part], 0) * factor, *place, column + part * LANES)
+        loaded = [T.Bind(load(values, *source, key, part * LANES)) for part in parts]
+        for i, row in enumerate(sums):
+            weight = T.Bind(all_lanes(scores[i * stride + key]))
+            for part in parts:
+                store(row[part], T.fma(weight, loaded[part], load(row[part], 0)), 0)
+    for place, row, total in zip(places, sums, totals, strict=True):
+        factor = T.Bind(all_lanes(T.float32(1) / total))
+        for part in parts:
+            store(y, load(row[part], 0) * factor, *place, column + part * LANES)

@@ -17,6 +17,8 @@ from anyon_export.tvm.vector import LANES, Vector, argument, gelu, load, small_b
 
 # Rows that a thread takes at once: their inputs stay in the second-level cache while all panels pass.
 _CHUNK = 96
+# Blocks of a few rows, such as the beams of one step: every weight is loaded once for all of them.
+_FEW_ROWS = (3, 1)
 ACTIVATIONS = {"none": lambda x: x, "gelu": gelu}
 
 
@@ -95,7 +97,7 @@ def linear(product: Product, registers: Registers) -> Any:
                 first,
                 T.min(_CHUNK, total - first),
                 total,
-                registers.rows(at_once),
+                (registers.rows(at_once), *_FEW_ROWS),
                 lambda row, size: tile(row, size, panel),
             )
     return builder.get()

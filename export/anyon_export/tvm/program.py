@@ -285,7 +285,7 @@ class _Writer:
             kernel = self.kernels.get(attention.attention_over_signal, form, self.registers)
             return self._call(kernel, [x, packed[0], packed[1]], out)
         if not key_state and not causal and len(self._shape(key)) == 4:
-            kernel = self.kernels.get(attention.cross_attention, form)
+            kernel = self.kernels.get(attention.cross_attention, form, self.registers)
             return self._call(kernel, [x, self._value(key), self._value(value)], out)
         raise UnsupportedProgramError(
             f"program {self.name!r}: TVM has no attention of {query!r} over {key!r} with state {key_state!r}, "

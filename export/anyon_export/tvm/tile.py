@@ -56,17 +56,28 @@ def product_tile(
             finish(i, j, T.Bind(load(row, j * LANES)))
 
 
-def for_row_blocks(first: Any, count: Any, total: Any, rows: int, body: Callable[[Any, int], None]) -> None:
+def for_row_blocks(
+    first: Any, count: Any, total: Any, sizes: tuple[int, ...], body: Callable[[Any, int], None]
+) -> None:
     """body(row, size) over rows first .. first + count - 1 of `total`.
 
-    Blocks have `rows` rows; the last one reaches back over rows that are done, which get the same values again. With
-    fewer rows in all, one at a time.
+    Blocks have the first of `sizes` that `total` reaches, the last of which is 1. A last block that would not be full
+    reaches back over rows that are done, which get the same values again.
     """
-    with T.If(total >= rows):
-        with T.Then(), T.serial((count + rows - 1) // rows) as block:
-            body(T.Bind(T.min(first + block * rows, total - rows)), rows)
-        with T.Else(), T.serial(count) as row:
-            body(T.Bind(first + row), 1)
+    size = sizes[0]
+
+    def blocks() -> None:
+        with T.serial((count + size - 1) // size) as block:
+            body(T.Bind(T.min(first + block * size, total - size)), size)
+
+    if size == 1:
+        blocks()
+        return
+    with T.If(total >= size):
+        with T.Then():
+            blocks()
+        with T.Else():
+            for_row_blocks(first, count, total, sizes[1:], body)
 
 
 def for_each(count: Any, parallel_from: int, body: Callable[[Any], None]) -> None:

@@ -246,8 +246,7 @@ def _compile(bundle: Bundle, weights: dict[str, Weight]) -> Compiled:
         return compile_programs(bundle.programs, weights, _host(), static=False)
     except UnsupportedProgramError as error:
         raise BackendError(
-            f"{bundle.path}: recipe {bundle.recipe!r} does not run on tvm: {error} "
-            "(use recipe='f32', or backend='native')"
+            f"{bundle.path}: recipe {bundle.recipe!r} of this model does not run on tvm: {error}; use backend='native'"
         ) from error
     except Exception as error:  # TVM's classes share no base; their messages end with the whole program
         first = str(error).strip().splitlines()[:1]
