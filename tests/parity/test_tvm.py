@@ -210,9 +210,9 @@ def test_compiled_code_is_kept_and_a_damaged_file_is_made_again(
     bundle: Bundle, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sessions(bundle)  # whatever ran before, it is compiled and in the cache now
-    compiled = tvm_backend._compile
+    compiled = tvm_backend._compile(bundle, tvm_backend._described(tvm_backend._weights(bundle)))
     calls: list[str] = []
-    monkeypatch.setattr(tvm_backend, "_compile", lambda *a: calls.append("compile") or compiled(*a))
+    monkeypatch.setattr(tvm_backend, "_compile", lambda *_: calls.append("compile") or compiled)
     monkeypatch.setattr(tvm_backend, "_loaded", {})
     encoder, _ = sessions(bundle)
     assert calls == []

@@ -203,11 +203,15 @@ def _weights(bundle: Bundle) -> dict[str, Array]:
     return {name: array for name, array in arrays.items() if str(array.dtype) in _FLOATS}
 
 
-def _load(bundle: Bundle, arrays: dict[str, Array]) -> Loaded:
-    """The compiled programs: from this process, from the cache, or compiled now. Raises BackendError."""
+def _described(arrays: dict[str, Array]) -> dict[str, Weight]:
     from anyon_export.tvm.program import Weight
 
-    weights = {name: Weight(str(array.dtype), array.shape) for name, array in arrays.items()}
+    return {name: Weight(str(array.dtype), array.shape) for name, array in arrays.items()}
+
+
+def _load(bundle: Bundle, arrays: dict[str, Array]) -> Loaded:
+    """The compiled programs: from this process, from the cache, or compiled now. Raises BackendError."""
+    weights = _described(arrays)
     shapes = [[name, weight.dtype, list(weight.shape)] for name, weight in sorted(weights.items())]
     parts = [json.dumps(bundle.programs, sort_keys=True), json.dumps(shapes), _host().key, _toolchain()]
     key = digest_of(*parts)[:32]
