@@ -73,7 +73,7 @@ TvmSession::TvmSession(const anyon::Bundle& bundle, const TvmPrograms& programs,
     for (const nlohmann::json& spec : section.at("states")) {
       const nlohmann::json& shape = spec.at("shape");
       capacity_ = spec.at("capacity");
-      states_.push_back({{shape.at(1).get<int64_t>(), capacity_, shape.at(3).get<int64_t>()}, {}});
+      states_.push_back({{shape.at(1).get<int64_t>(), capacity_, shape.at(3).get<int64_t>()}, {}, {}});
     }
   } catch (const nlohmann::json::exception& error) {
     throw Error(Status::kBadBundle, bundle.name() + ": program " + program + ": " + error.what());
@@ -86,6 +86,10 @@ void TvmSession::run(std::span<const TensorView> inputs, std::span<TensorView> o
   for (const TensorView& input : inputs) arguments.emplace_back(borrow(input));
   if (!states_.empty()) {
     require_batch(size_of(inputs, "batch"));
+    if (length_ + size_of(inputs, "time") > capacity_) {
+      throw Error(Status::kInvalidArgument, "tvm: the states hold " + std::to_string(capacity_) + " positions, " +
+                                                std::to_string(length_) + " are taken (reset or truncate them)");
+    }
     arguments.emplace_back(length_);
     for (const ffi::Tensor& state : state_tensors_) arguments.emplace_back(state);
   }
@@ -108,12 +112,17 @@ void TvmSession::run(std::span<const TensorView> inputs, std::span<TensorView> o
 
 void TvmSession::reorder_states(std::span<const int64_t> rows) {
   for (State& state : states_) {
-    const int64_t size = state.row_size();
-    std::vector<float> moved(rows.size() * static_cast<size_t>(size));
-    for (size_t row = 0; row < rows.size(); ++row) {
-      std::copy_n(state.values.begin() + rows[row] * size, size, moved.begin() + static_cast<int64_t>(row) * size);
+    const int64_t size = state.row_size(), head = state.row[1] * state.row[2], used = length_ * state.row[2];
+    state.spare.resize(rows.size() * static_cast<size_t>(size));
+    float* target = state.spare.data();
+    for (const int64_t row : rows) {
+      // What lies behind the length is never read.
+      for (int64_t h = 0; h < state.row[0]; ++h) {
+        std::copy_n(state.values.data() + row * size + h * head, used, target + h * head);
+      }
+      target += size;
     }
-    state.values = std::move(moved);
+    state.values.swap(state.spare);
   }
   batch_ = static_cast<int64_t>(rows.size());
   wrap_states();

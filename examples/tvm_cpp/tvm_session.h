@@ -31,6 +31,7 @@ class TvmSession final : public anyon::Session {
   struct State {
     std::vector<int64_t> row;  // its shape without the batch
     std::vector<float> values;
+    std::vector<float> spare;  // where a reordering puts its result
     int64_t row_size() const;
   };
 

@@ -128,8 +128,13 @@ class TvmSession(_native.Session):
         self._length = 0
 
     def reorder_states(self, rows: list[int]) -> None:
-        if self._length and rows != list(range(len(self._states[0]))):
-            self._hold([np.ascontiguousarray(state[rows]) for state in self._states])
+        if not self._length or rows == list(range(len(self._states[0]))):
+            return
+        moved = [np.empty((len(rows), *state.shape[1:]), np.float32) for state in self._states]
+        for new, old in zip(moved, self._states, strict=True):
+            # What lies behind the length is never read.
+            new[:, :, : self._length] = old[rows, :, : self._length]
+        self._hold(moved)
 
     def truncate_states(self, length: int) -> None:
         self._length = min(self._length, length)
