@@ -171,7 +171,7 @@ class Programs:
         return outputs["logits"]
 
 
-@pytest.fixture(scope="module", params=["native", "openvino", "onnxruntime"])
+@pytest.fixture(scope="module", params=["native", "openvino", "onnxruntime", "tvm"])
 def backend(request: pytest.FixtureRequest) -> str:
     if request.param != "native":
         pytest.importorskip(request.param, reason=f"not installed: pip install 'anyon[{request.param}]'")

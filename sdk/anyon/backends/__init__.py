@@ -10,7 +10,8 @@ from anyon.errors import OptionError
 # In the order in which backend="auto" tries them where nothing was measured. ONNX Runtime computes whole numbers of 64
 # bits as they are, OpenVINO does not.
 NAMES = ("native", "onnxruntime", "openvino")
-KNOWN = NAMES
+# These, and those that are only used when they are asked for by name.
+KNOWN = (*NAMES, "tvm")
 
 
 def get_backend(name: str) -> Backend:
