@@ -32,7 +32,7 @@ def write(
     """Writes WhisperEncoder.mlpackage, WhisperDecoder.mlpackage, tokenizer.json and Transcribe.swift into `folder`.
 
     source: a bundle (recipe f32 or f16), a checkpoint's folder or file, or one that is open. compression: f32, f16,
-    int8 (per output channel), int4 (blocks of 32 inputs) or palette4 (16 values for each 32 output channels).
+    int8 (per output channel), int4 (blocks of 32 inputs) or palette4 (16 values for each output channel).
     Existing files of these names are replaced once all new ones are written; the same input gives the same bytes.
     Raises ExportError and CheckpointError; then `folder` holds what it held.
     """
@@ -68,7 +68,7 @@ def write(
 
 def _write_all(source: Source, folder: Path, compression: str) -> list[str]:
     """The names of what was written."""
-    from anyon_export.coreml.compress import COMPRESSIONS, compress
+    from anyon_export.coreml.compress import COMPRESSIONS, compress, prepared
     from anyon_export.coreml.convert import convert
     from anyon_export.coreml.package import write_package
     from anyon_export.coreml.programs import decoder_program, encoder_program
@@ -83,8 +83,9 @@ def _write_all(source: Source, folder: Path, compression: str) -> list[str]:
         "anyon.loop": json.dumps(source.loop, sort_keys=True, separators=(",", ":")),
     }
     names = []
+    prepared_model = prepared(source.model, compression)
     for make in (encoder_program, decoder_program):
-        program = make(source.model, "float16" if half else "float32")
+        program = make(prepared_model, "float16" if half else "float32")
         name = f"{program.name}.mlpackage"
         model = compress(convert(program, half), compression)
         write_package(model, program, folder / name, author=source.origin, licence=source.licence, facts=facts)
