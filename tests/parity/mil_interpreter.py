@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from mil_package import NUMPY, Array, Operation, Package, Type, read_package
 
 # Their results do not depend on inputs: evaluated once.
@@ -95,8 +93,8 @@ class Interpreter:
     def _const(self) -> None: ...
 
     def _constexpr_blockwise_shift_scale(self, data: Array, scale: Array, offset: Array | None = None) -> Array:
-        shifted = data.astype(np.float32) - (0 if offset is None else _spread(offset, data.shape))
-        return shifted * _spread(scale.astype(np.float32), data.shape)
+        shifted = data.astype(np.float32) - (0 if offset is None else spread(offset, data.shape))
+        return shifted * spread(scale.astype(np.float32), data.shape)
 
     def _constexpr_lut_to_dense(self, indices: Array, lut: Array) -> Array:
         """lut (groups along each axis..., values, 1); indices of the result's shape."""
@@ -137,7 +135,9 @@ class Interpreter:
 
     def _gelu(self, x: Array, mode: str) -> Array:
         assert mode == "EXACT"
-        found: Array = F.gelu(torch.from_numpy(x)).numpy()
+        import torch
+
+        found: Array = torch.nn.functional.gelu(torch.from_numpy(x)).numpy()
         return found
 
     def _layer_norm(self, x: Array, axes: Array, gamma: Array, beta: Array, epsilon: Array) -> Array:
@@ -162,9 +162,10 @@ class Interpreter:
     ) -> Array:
         """One dimension: x (batch, channels, time)."""
         assert (pad_type, groups, dilations.tolist()) == ("custom", 1, [1])
-        before, after = pad.tolist()
-        padded = F.pad(torch.from_numpy(x), (before, after))
-        found: Array = F.conv1d(padded, torch.from_numpy(weight), torch.from_numpy(bias), int(strides[0])).numpy()
+        import torch
+
+        padded, *parameters = map(torch.from_numpy, (np.pad(x, ((0, 0), (0, 0), tuple(pad.tolist()))), weight, bias))
+        found: Array = torch.nn.functional.conv1d(padded, *parameters, stride=int(strides[0])).numpy()
         return found
 
     def _scaled_dot_product_attention(
@@ -201,8 +202,8 @@ class Interpreter:
     def _gather(self, x: Array, indices: Array, axis: Array, batch_dims: Array, validate_indices: Array) -> Array:
         assert batch_dims == 0
         # MIL leaves it open what an index outside gives.
-        assert indices.min() >= 0
-        assert indices.max() < x.shape[int(axis)]
+        inside = (indices >= 0) & (indices < x.shape[int(axis)])
+        assert inside.all(), f"gather: {indices[~inside]} is outside the table of {x.shape}"
         return np.take(x, indices, int(axis))
 
     def _slice_update(self, x: Array, update: Array, begin: Array, end: Array) -> Array:
@@ -220,7 +221,7 @@ class Interpreter:
         return x[tuple(places)]
 
 
-def _spread(small: Array, shape: tuple[int, ...]) -> Array:
+def spread(small: Array, shape: tuple[int, ...]) -> Array:
     """Each value repeated over its block: the size of a block is the ratio of the sizes."""
     for axis, size in enumerate(shape):
         assert size % small.shape[axis] == 0

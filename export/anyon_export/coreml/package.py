@@ -46,6 +46,7 @@ def write_package(
 
 def describe(spec: Any, program: Program, author: str, licence: str, facts: Mapping[str, str]) -> None:
     """Fills in what Xcode shows of a model, in place of what coremltools noted about its own run."""
+    spec.mlProgram.attributes.pop("buildInfo", None)
     description, metadata = spec.description, spec.description.metadata
     metadata.shortDescription, metadata.author, metadata.license = program.meaning, author, licence
     metadata.versionString = VERSION

@@ -19,16 +19,15 @@ def palettise(weight: Tensor) -> Tensor:
     Two starts are tried for each channel and the one with less squared error stays.
     """
     channels = weight.reshape(len(weight), -1).double()
-    found = [_best(part) for part in channels.split(_CHANNELS)]
+    found = [_best(part) for part in torch.split(channels, _CHANNELS)]
     return torch.cat(found).reshape(weight.shape).to(weight.dtype)
 
 
 def _best(x: Tensor) -> Tensor:
     ordered = x.sort(dim=1).values
-    tries = [_nearest(x, _centres(ordered, power)) for power in _POWERS]
-    errors = torch.stack([(found - x).square().sum(1) for found in tries])
-    first_is_best = errors[0] <= errors[1]
-    return torch.where(first_is_best[:, None], *tries)
+    smooth, spread = (_nearest(x, _centres(ordered, power)) for power in _POWERS)
+    smooth_error, spread_error = ((found - x).square().sum(1, keepdim=True) for found in (smooth, spread))
+    return torch.where(smooth_error <= spread_error, smooth, spread)
 
 
 def _centres(ordered: Tensor, power: float) -> Tensor:
