@@ -169,8 +169,10 @@ actor Transcriber {
     init(folder: URL, computeUnits: MLComputeUnits = .all) async throws {
         let configuration = MLModelConfiguration()
         configuration.computeUnits = computeUnits
-        encoder = try await Self.load("WhisperEncoder", from: folder, configuration)
-        decoder = try await Self.load("WhisperDecoder", from: folder, configuration)
+        encoder = try await MLModel(
+            contentsOf: Self.compiled("WhisperEncoder", in: folder), configuration: configuration)
+        decoder = try await MLModel(
+            contentsOf: Self.compiled("WhisperDecoder", in: folder), configuration: configuration)
         tokenizer = try Tokenizer(contentsOf: folder.appendingPathComponent("tokenizer.json"))
         settings = try Settings.read(from: decoder)
         guard
@@ -227,14 +229,10 @@ actor Transcriber {
         return Int32(vDSP.indexOfMaximum(scores).0)
     }
 
-    private static func load(
-        _ name: String, from folder: URL, _ configuration: MLModelConfiguration
-    ) async throws -> MLModel {
-        let compiled = folder.appendingPathComponent("\(name).mlmodelc")
-        let ready = FileManager.default.fileExists(atPath: compiled.path)
-        let package = folder.appendingPathComponent("\(name).mlpackage")
-        return try await MLModel.load(
-            contentsOf: ready ? compiled : MLModel.compileModel(at: package), configuration: configuration)
+    private static func compiled(_ name: String, in folder: URL) async throws -> URL {
+        let ready = folder.appendingPathComponent("\(name).mlmodelc")
+        if FileManager.default.fileExists(atPath: ready.path) { return ready }
+        return try await MLModel.compileModel(at: folder.appendingPathComponent("\(name).mlpackage"))
     }
 }
 
