@@ -75,8 +75,8 @@ def decoder_program(model: Whisper, compute: Dtype) -> Program:
         example=(torch.zeros(1, longest, dtype=torch.int32), torch.zeros(1, dtype=torch.int32), cross),
         dynamic_shapes=({1: Dim("time", min=1, max=config.n_text_ctx)}, None, [(None, None)] * config.n_text_layer),
         inputs=[
-            Port("tokens", "int32", f"token ids, (1, time): 1 to {config.n_text_ctx} of them, below {config.n_vocab}"),
-            Port("position", "int32", f"how many tokens the states hold, (1): 0 to {config.n_text_ctx - 1} less time"),
+            Port("tokens", "int32", f"token ids below {config.n_vocab}, (1, time): 1 to {config.n_text_ctx} of them"),
+            Port("position", "int32", f"how many tokens stand before them, (1); with time at most {config.n_text_ctx}"),
             *_cross(model, compute),
         ],
         outputs=[Port("logits", "float32", f"unnormalised log probability of each next token, (1, {config.n_vocab})")],

@@ -9,11 +9,13 @@ from anyon.errors import OptionError
 
 # In the order in which backend="auto" tries them.
 NAMES = ("native", "onnxruntime")
+# Known, never chosen: what is exported for them runs elsewhere.
+EXPORT_ONLY = ("coreml",)
 
 
 def get_backend(name: str) -> Backend:
     """The backend of that name; OptionError when there is none. Its library is not loaded yet."""
-    if name not in NAMES:
+    if name not in (*NAMES, *EXPORT_ONLY):
         raise OptionError(f"backend={name!r}: expected auto, {', '.join(NAMES)}")
     module = importlib.import_module(f"anyon.backends.{name}_backend")
     backend: Backend = module.BACKEND
@@ -22,4 +24,4 @@ def get_backend(name: str) -> Backend:
 
 def probe_all() -> list[Capability]:
     """What each backend can do on this machine."""
-    return [get_backend(name).probe() for name in NAMES]
+    return [get_backend(name).probe() for name in (*NAMES, *EXPORT_ONLY)]
