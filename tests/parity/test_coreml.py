@@ -81,6 +81,53 @@ def test_tiny_en_with_rounded_weights(folder: Path, compression: str) -> None:
     assert found.encoder_rms <= HALF
 
 
+def test_tiny_en_hears_what_is_said(folder: Path) -> None:
+    """The loop of Transcribe.swift: one state, the prompt at position 0, then the best token that is allowed."""
+    packages = coreml_case.packages(whisper_case.model(), "f16", folder)
+    loop, tokens = whisper_case.checkpoint().generation, whisper_case.checkpoint().tokenizer.tokens
+    audio = Interpreter(packages.encoder).run({"mel": whisper_case.trace().mel})
+    cross = {name: value.astype(np.float16) for name, value in audio.items()}
+    decoder = Interpreter(packages.decoder)
+    suppressed = [*loop["suppress_tokens"], *range(loop["timestamp_begin"], len(tokens))]
+    given, position = [loop["sot"], loop["no_timestamps"]], 0
+    heard: list[int] = []
+    while len(heard) < 60:
+        logits = coreml_case.decode(decoder, given, position, cross)
+        logits[suppressed if heard else [*suppressed, *loop["begin_suppress_tokens"]]] = -np.inf
+        best = int(logits.argmax())
+        if best == loop["eot"]:
+            break
+        position += len(given)
+        given = [best]
+        heard.append(best)
+    text = b"".join(tokens[token] for token in heard).decode()
+    words = "".join(letter for letter in text.lower() if letter.isalpha() or letter == " ").split()
+    assert " ".join(words) == "ever tried ever failed no matter try again fail again fail better"
+
+
+@pytest.mark.parametrize("recipe", ["f32", "f16"])
+def test_a_bundle_holds_the_checkpoints_model(tmp_path: Path, recipe: str) -> None:
+    from anyon_export.coreml.source import open_source
+
+    checkpoint = whisper_case.checkpoint()
+    found, expected = open_source(whisper_case.bundle(tmp_path, recipe)), open_source(checkpoint)
+    weights = found.model.state_dict()
+    assert set(weights) == set(checkpoint.tensors)
+    for name, weight in weights.items():
+        # The checkpoint's own weights are halves, so recipe f16 rounds none of them.
+        np.testing.assert_array_equal(weight.numpy(), np.asarray(checkpoint.tensors[name], np.float32), name)
+    assert found.tokenizer.tokens == expected.tokenizer.tokens
+    assert (found.loop, found.sha256, found.licence) == (expected.loop, expected.sha256, expected.licence)
+
+
+def test_a_bundle_of_rounded_weights_is_refused(tmp_path: Path) -> None:
+    from anyon_export.coreml import write
+    from anyon_export.export import ExportError
+
+    with pytest.raises(ExportError, match=r"int8\.anyon: its weights are rounded already .*choose the compression"):
+        write(whisper_case.bundle(tmp_path, "int8"), tmp_path / "out", "int8")
+
+
 def test_the_small_model_is_pytorchs_at_every_step(small: Packages) -> None:
     found = coreml_case.errors(small, coreml_case.small_trace(), exact=True)
     assert found.encoder <= 1e-5

@@ -18,7 +18,7 @@ def palettise(weight: Tensor) -> Tensor:
 
     Two starts are tried for each channel and the one with less squared error stays.
     """
-    channels = weight.reshape(len(weight), -1).double()
+    channels = weight.reshape(len(weight), -1).float()
     found = [_best(part) for part in torch.split(channels, _CHANNELS)]
     return torch.cat(found).reshape(weight.shape).to(weight.dtype)
 
@@ -33,25 +33,25 @@ def _best(x: Tensor) -> Tensor:
 def _centres(ordered: Tensor, power: float) -> Tensor:
     """Lloyd's algorithm on rows of ascending values -> ascending centres (rows, VALUES)."""
     rows, count = ordered.shape
-    none = torch.zeros(rows, 1, dtype=torch.float64)
-    sums = torch.cat([none, ordered.cumsum(1)], dim=1)
+    none = torch.zeros(rows, 1)
+    sums = torch.cat([none.double(), ordered.cumsum(1, dtype=torch.float64)], dim=1)
     # Bin i of a row is ordered[bounds[i] : bounds[i + 1]].
     shares = torch.cat([none, ordered.diff(dim=1).pow(power).cumsum(1)], dim=1)
-    inner = torch.linspace(0, 1, VALUES + 1, dtype=torch.float64)[1:-1] * shares[:, -1:]
+    inner = torch.linspace(0, 1, VALUES + 1)[1:-1] * shares[:, -1:]
     first, last = none.long(), none.long() + count
     bounds = torch.cat([first, torch.searchsorted(shares, inner), last], dim=1)
     centres = ordered[:, :1].expand(-1, VALUES)
     for _ in range(ROUNDS):
         sizes, totals = bounds.diff(dim=1), sums.gather(1, bounds).diff(dim=1)
         # An empty bin repeats the one before, so that centres stay in order.
-        centres = torch.where(sizes > 0, totals / sizes.clamp(min=1), -torch.inf).cummax(dim=1).values
-        centres = centres.maximum(ordered[:, :1])
+        means = (totals / sizes.clamp(min=1)).float()
+        centres = torch.where(sizes > 0, means, -torch.inf).cummax(dim=1).values.maximum(ordered[:, :1])
         bounds = torch.cat([first, torch.searchsorted(ordered, _between(centres)), last], dim=1)
     return centres
 
 
 def _nearest(x: Tensor, centres: Tensor) -> Tensor:
-    rounded = centres.half().double()
+    rounded = centres.half().float()
     return rounded.gather(1, torch.searchsorted(_between(rounded), x))
 
 
