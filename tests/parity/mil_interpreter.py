@@ -17,6 +17,8 @@ from mil_package import NUMPY, Array, Operation, Package, Type, read_package
 
 # Their results do not depend on inputs: evaluated once.
 _CONSTANT = ("const", "constexpr_blockwise_shift_scale", "constexpr_lut_to_dense")
+# These only move values, which their types hold already: rounding them again would change nothing and takes a while.
+_MOVING = ("reshape", "transpose", "slice_update", "slice_by_index", "gather", "read_state")
 
 
 class Interpreter:
@@ -60,7 +62,8 @@ class Interpreter:
             results = function(**{p: self._arguments(p, given, values) for p, given in op.inputs.items()})
         assert len(op.outputs) == (results is not None)
         for name, type_ in op.outputs:
-            values[name] = results if isinstance(results, str) else self._as(type_, results, name)
+            moved = op.kind in _MOVING
+            values[name] = results if isinstance(results, str) else self._as(type_, results, name, moved)
 
     def _arguments(self, parameter: str, given: list[str | Array], values: dict[str, Any]) -> Any:
         found = [self._argument(argument, values) for argument in given]
@@ -72,16 +75,16 @@ class Interpreter:
             return given if given in self.package.states else values[given]
         return given.astype(np.float32) if given.dtype == np.float16 else given
 
-    def _as(self, type_: Type, value: Any, name: str) -> Array:
-        """The value as its type holds it, after a check of its shape and range."""
+    def _as(self, type_: Type, value: Any, name: str, moved: bool = False) -> Array:
+        """The value as its type holds it, after a check of its shape and range. moved: it has been of that type."""
         array = np.asarray(value)
         declared = [size if size is not None else found for size, found in zip(type_.shape, array.shape, strict=True)]
         assert list(array.shape) == declared, f"{name}: {array.shape}, declared {type_.shape}"
         if type_.dtype.startswith("FLOAT"):
-            if type_.dtype == "FLOAT16" and not self.exact:
+            if type_.dtype == "FLOAT16" and not (self.exact or moved):
                 with np.errstate(over="ignore"):
                     array = array.astype(np.float16)
-            return array.astype(np.float32)
+            return array.astype(np.float32, copy=False)
         if type_.dtype in ("INT4", "UINT4"):
             return array
         converted = array.astype(NUMPY[type_.dtype])
