@@ -183,8 +183,3 @@ def trace_of(model: Any, like: Any) -> Any:
     engine = TorchEngine(model)
     cross = engine.encode(like.mel)
     return replace(like, cross=cross, outputs=[engine.decode(*run, cross) for run in like.inputs])
-
-
-def real() -> tuple[Any, Any]:
-    """tiny.en and its trace on real speech."""
-    return whisper_case.model(), whisper_case.trace()

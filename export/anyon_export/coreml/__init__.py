@@ -73,6 +73,7 @@ def _write_all(source: Source, folder: Path, compression: str) -> list[str]:
     from anyon_export.coreml.package import write_package
     from anyon_export.coreml.programs import decoder_program, encoder_program
     from anyon_export.coreml.tokenizer import tokenizer_json
+    from anyon_export.export import ExportError
 
     half = COMPRESSIONS[compression].half
     facts = {
@@ -87,7 +88,12 @@ def _write_all(source: Source, folder: Path, compression: str) -> list[str]:
     for make in (encoder_program, decoder_program):
         program = make(prepared_model, "float16" if half else "float32")
         name = f"{program.name}.mlpackage"
-        model = compress(convert(program, half), compression)
+        try:
+            model = compress(convert(program, half), compression)
+        except Exception as error:  # torch.export's and coremltools' classes share no base
+            raise ExportError(
+                f"coreml: {program.name} cannot be converted: {error} (is it coremltools 9.0?)"
+            ) from error
         write_package(model, program, folder / name, author=source.origin, licence=source.licence, facts=facts)
         names.append(name)
     (folder / TOKENIZER).write_text(tokenizer_json(source.tokenizer), encoding="utf-8")

@@ -35,9 +35,12 @@ COMPRESSIONS: Mapping[str, Compression] = {
     "f32": Compression(False, "float32 weights and arithmetic"),
     "f16": Compression(True, "float16 weights and arithmetic"),
     "int8": Compression(True, "weights of 8 bits, a scale for each output channel; float16 arithmetic"),
+    # Zero points cost an eighth of a bit for each weight; without them tiny.en diverges five times as far.
     "int4": Compression(
-        True, f"weights of 4 bits, scale and zero point for each {BLOCK} inputs; float16 arithmetic"
-    ),  # zero points cost an eighth of a bit for each weight, and without them tiny.en diverges five times as far
+        True,
+        f"weights of 4 bits, scale and zero point for each {BLOCK} inputs (8 bits where {BLOCK} do not divide them); "
+        "float16 arithmetic",
+    ),
     "palette4": Compression(True, f"{VALUES} values for the weights of each output channel; float16 arithmetic"),
 }
 

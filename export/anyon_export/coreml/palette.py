@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 VALUES = 16  # 4 bits
-ROUNDS = 8  # later ones gain under 1% of the error on Whisper's matrices
+ROUNDS = 8  # later ones gain a few percent of the error on Whisper's matrices
 # Where the rounds start: bins that share out the sum of (gaps between neighbouring weights) ** power. 2/3 is the best
 # for smooth distributions (Panter and Dite 1951); 1/2 gives more bins to the few large weights that some rows have.
 _POWERS = (2 / 3, 1 / 2)
