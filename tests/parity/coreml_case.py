@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import whisper_case
 from mil_interpreter import Interpreter, spread
 from mil_package import Array, Package, read_package
 
