@@ -11,7 +11,7 @@ from anyon.errors import OptionError
 # bits as they are, OpenVINO does not.
 NAMES = ("native", "onnxruntime", "openvino")
 # These, and those that are only used when they are asked for by name.
-KNOWN = (*NAMES, "tvm")
+KNOWN = (*NAMES, "tvm", "coreml")
 
 
 def get_backend(name: str) -> Backend:

@@ -1,0 +1,109 @@
+"""Core ML: two ML program packages of a Whisper model, its tokenizer, and Swift that transcribes with them.
+
+Deployment target iOS 18 / macOS 15, the first with states. Nothing here runs Core ML; the saved packages are proved by
+an interpreter of their own in the tests.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anyon_export.target import Artefact
+
+if TYPE_CHECKING:
+    from anyon_export.checkpoints import Checkpoint
+    from anyon_export.coreml.source import Source
+
+INSTALL = "pip install 'anyon[export,coreml]'"
+TOKENIZER, SWIFT = "tokenizer.json", "Transcribe.swift"
+
+
+def write(
+    source: str | os.PathLike[str] | Checkpoint,
+    folder: str | os.PathLike[str],
+    compression: str = "f16",
+) -> Artefact:
+    """Writes WhisperEncoder.mlpackage, WhisperDecoder.mlpackage, tokenizer.json and Transcribe.swift into `folder`.
+
+    source: a bundle (recipe f32 or f16), a checkpoint's folder or file, or one that is open. compression: f32, f16,
+    int8 (per output channel), int4 (blocks of 32 inputs) or palette4 (16 values for each output channel).
+    Existing files of these names are replaced once all new ones are written; the same input gives the same bytes.
+    Raises ExportError and CheckpointError; then `folder` holds what it held.
+    """
+    from anyon_export.export import ExportError
+
+    missing = next((name for name in ("torch", "coremltools") if find_spec(name) is None), None)
+    if missing:
+        raise ExportError(f"coreml: {missing} is not installed; {INSTALL}")
+    from anyon_export.coreml.compress import COMPRESSIONS
+    from anyon_export.coreml.source import open_source
+
+    if compression not in COMPRESSIONS:
+        raise ExportError(f"coreml: compression {compression!r}: expected {', '.join(COMPRESSIONS)}")
+    opened = open_source(source)
+    place = Path(folder)
+    draft = place / f".coreml.{os.getpid()}.{secrets.token_hex(4)}.draft"
+    try:
+        draft.mkdir(parents=True)
+        names = _write_all(opened, draft, compression)
+        for name in names:
+            _replace(draft / name, place / name)
+    except OSError as error:
+        raise ExportError(f"{place}: cannot be written: {error.strerror or error} (is there space?)") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return Artefact(
+        target="coreml",
+        files=tuple(place / name for name in names),
+        states="float16 states of the decoder package, made by MLModel.makeState(), updated in place",
+        notes=f"iOS 18 / macOS 15; {COMPRESSIONS[compression].notes}",
+    )
+
+
+def _write_all(source: Source, folder: Path, compression: str) -> list[str]:
+    """The names of what was written."""
+    from anyon_export.coreml.compress import COMPRESSIONS, compress, prepared
+    from anyon_export.coreml.convert import convert
+    from anyon_export.coreml.package import write_package
+    from anyon_export.coreml.programs import decoder_program, encoder_program
+    from anyon_export.coreml.tokenizer import tokenizer_json
+    from anyon_export.export import ExportError
+
+    half = COMPRESSIONS[compression].half
+    facts = {
+        "anyon.model": source.name,
+        "anyon.source": source.origin,
+        "anyon.source_sha256": source.sha256,
+        "anyon.compression": compression,
+        "anyon.loop": json.dumps(source.loop, sort_keys=True, separators=(",", ":")),
+    }
+    names = []
+    prepared_model = prepared(source.model, compression)
+    for make in (encoder_program, decoder_program):
+        program = make(prepared_model, "float16" if half else "float32")
+        name = f"{program.name}.mlpackage"
+        try:
+            model = compress(convert(program, half), compression)
+        except Exception as error:  # torch.export's and coremltools' classes share no base
+            raise ExportError(
+                f"coreml: {program.name} cannot be converted: {error} (is it coremltools 9.0?)"
+            ) from error
+        write_package(model, program, folder / name, author=source.origin, licence=source.licence, facts=facts)
+        names.append(name)
+    (folder / TOKENIZER).write_text(tokenizer_json(source.tokenizer), encoding="utf-8")
+    shutil.copyfile(Path(__file__).with_name(SWIFT), folder / SWIFT)
+    return [*names, TOKENIZER, SWIFT]
+
+
+def _replace(new: Path, old: Path) -> None:
+    """os.replace for folders too."""
+    if old.is_dir() and not old.is_symlink():
+        aside = new.with_name(f"{new.name}.old")
+        os.replace(old, aside)
+    os.replace(new, old)
