@@ -21,20 +21,26 @@ if TYPE_CHECKING:
 BUNDLE = "model.anyon"
 
 
+# Recipe -> how Core ML stores weights; it rounds its own way.
+_COMPRESSIONS = {"f32": "f16", "f16": "f16", "int8": "int8", "int4": "int4"}
+
+
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """module: whose `write(bundle, folder)` makes the files; backend: the engine that runs the same programs here."""
+    """module: whose `write` makes the files; backend: the engine that runs the same programs here; variants: what may
+    stand behind a colon, as the user is told."""
 
     module: str
     backend: str = ""
+    variants: str = ""
 
 
 TARGETS = {
     "native": _Target("", "native"),
-    "onnx": _Target("anyon_export.onnx_target", "onnxruntime"),
+    "onnx": _Target("anyon_export.onnx_target", "onnxruntime", "fused"),
     "openvino": _Target("anyon_export.openvino", "openvino"),
-    "tvm": _Target("anyon_export.tvm", "tvm"),
-    "coreml": _Target("anyon_export.coreml"),
+    "tvm": _Target("anyon_export.tvm", "tvm", "host+aarch64-linux+..."),
+    "coreml": _Target("anyon_export.coreml", "", "f32, f16, int8, int4 or palette4"),
 }
 
 
@@ -77,12 +83,13 @@ def export_targets(
 ) -> TargetReport:
     """Writes `folder`/model.anyon, and `folder`/<target>/ for every other target.
 
+    targets: names of TARGETS, each with a variant behind a colon where it has some: "onnx:fused" (ONNX Runtime ops,
+    faster there and unknown elsewhere), "tvm:host+arm64-apple-ios" (more machines), "coreml:int4" (its compression).
     recipe: a spec of anyon.recipes. A target that cannot be made is a row that says why, and leaves nothing behind.
     Raises OptionError for a target nobody knows, ExportError when PyTorch is missing, CheckpointError, BackendError.
     """
-    unknown = [target for target in targets if target not in TARGETS]
-    if unknown:
-        raise OptionError(f"target {unknown[0]!r}: expected {', '.join(TARGETS)}")
+    for target in targets:
+        _check(target)
     try:
         from anyon_export.export import load_model, record_pytorch
     except ImportError as error:
@@ -113,12 +120,12 @@ def export_targets(
         )
     except (OSError, BundleWriteError) as error:
         raise ExportError(f"{folder}: cannot be written: {error}") from error
+    states = sum(len(program["states"]) for program in blueprint.programs.values())
+    native = Artefact("native", (bundle,), f"{states}, in place")
     rows = []
     for index, target in enumerate(targets):
         report(Progress("targets", index, len(targets), "targets", target))
-        states = sum(len(program.get("states", [])) for program in blueprint.programs.values())
-        native = Artefact("native", (bundle,), f"{states} in place", "")
-        rows.append(_made(target, bundle, folder / target, native, trace, threads))
+        rows.append(_made(target, bundle, folder, native, checkpoint, blueprint.recipe, trace, threads))
     scale = max(float(abs(outputs[0]).max()) for outputs in trace.outputs)
     return TargetReport(name, blueprint.recipe, audio, len(trace.inputs), scale, rows)
 
@@ -137,28 +144,60 @@ def _blueprint(checkpoint: Checkpoint) -> Blueprint:
         return whisper_blueprint("custom", WhisperConfig(**checkpoint.config))
 
 
-def _made(target: str, bundle: Path, folder: Path, native: Artefact, trace: Trace, threads: int) -> TargetRow:
+def _check(target: str) -> None:
+    name, _, variant = target.partition(":")
+    if name not in TARGETS:
+        raise OptionError(f"target {target!r}: expected {', '.join(TARGETS)}")
+    if variant and not TARGETS[name].variants:
+        raise OptionError(f"target {target!r}: {name} has no variants")
+
+
+def _made(
+    target: str,
+    bundle: Path,
+    folder: Path,
+    native: Artefact,
+    checkpoint: Checkpoint,
+    recipe: str,
+    trace: Trace,
+    threads: int,
+) -> TargetRow:
     """Writes one target, and runs it beside PyTorch where its engine is here."""
     row = TargetRow(target)
+    name, _, variant = target.partition(":")
     try:
         artefact = native
-        if target != "native":
-            artefact = importlib.import_module(TARGETS[target].module).write(bundle, folder)
+        if name != "native":
+            write = importlib.import_module(TARGETS[name].module).write
+            source = checkpoint if name == "coreml" else bundle
+            artefact = write(source, folder / name, **_arguments(name, variant, recipe))
     except ImportError as error:
-        row.refused = f"{error.name or error} is not installed; pip install 'anyon[export,{target}]'"
+        row.refused = f"{error.name or error} is not installed; pip install 'anyon[export,{name}]'"
         return row
     except Exception as error:  # every converter has errors of its own
-        row.refused = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        row.refused = next(iter(str(error).strip().splitlines()), repr(error))
         return row
     row.files, row.nbytes = list(artefact.files), artefact.nbytes
     row.states, row.notes = artefact.states, artefact.notes
-    if not TARGETS[target].backend:
-        return row
-    try:
-        row.error, row.seconds = _measured(TARGETS[target].backend, bundle, trace, threads)
-    except AnyonError as error:
-        row.notes = f"{row.notes}; not run: {error}".removeprefix("; ")
+    if TARGETS[name].backend:
+        try:
+            row.error, row.seconds = _measured(TARGETS[name].backend, bundle, trace, threads)
+        except AnyonError as error:
+            row.notes = f"{row.notes}; not run: {error}".removeprefix("; ")
     return row
+
+
+def _arguments(name: str, variant: str, recipe: str) -> dict[str, Any]:
+    """What a target's `write` takes beside source and folder. Raises OptionError."""
+    if name == "onnx" and variant not in ("", "fused"):
+        raise OptionError(f"target 'onnx:{variant}': expected onnx or onnx:fused")
+    if name == "onnx":
+        return {"fused": bool(variant)}
+    if name == "tvm":
+        return {"targets": tuple(variant.split("+")) if variant else ("host",)}
+    if name == "coreml":
+        return {"compression": variant or _COMPRESSIONS.get(recipe, "f16")}
+    return {}
 
 
 def _measured(backend: str, bundle: Path, trace: Trace, threads: int) -> tuple[float, float]:

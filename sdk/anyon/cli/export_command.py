@@ -26,7 +26,9 @@ converts it by itself.
 
 With --target the bundle goes to OUT/model.anyon and each target's files to OUT/TARGET/. Each is compared with PyTorch,
 step by step with its caches, and timed, where its engine runs on this machine. Each needs its own extra
-(pip install 'anyon[export,openvino,tvm,coreml]')."""
+(pip install 'anyon[export,openvino,tvm,coreml]'). Some have variants: onnx:fused (ONNX Runtime's own ops, faster there
+and unknown elsewhere), tvm:host+aarch64-linux+arm64-apple-ios (objects for these machines), coreml:int4 (or f32, f16,
+int8, palette4)."""
 
 
 @click.command(cls=Command, epilog=_EPILOG)
