@@ -40,12 +40,12 @@ def write(bundle: Path, folder: Path, *, fused: bool = False) -> Artefact:
             onnx.checker.check_model(draft / f"{program}.onnx", full_check=True)
         names = sorted(path.name for path in draft.iterdir())
     states = [state for program in reader.programs for state in reader.states(program)]
-    pairs = ", ".join(f"{state['onnx_output']} -> {state['onnx_input']}" for state in states[:1])
+    pairs = "".join(f"{state['onnx_output']} -> {state['onnx_input']}, ..." for state in states[:1])
     return Artefact(
         "onnx",
         tuple(folder / name for name in names),
-        f"inputs and outputs: each run's outputs are the next one's inputs ({pairs}, ...)" if states else "none",
-        "ONNX Runtime's own ops" if fused else "standard ONNX",
+        f"{len(states)}, outputs of a run are inputs of the next" if states else "none",
+        ("ONNX Runtime's own ops" if fused else "standard ONNX") + (f"; {pairs}" if states else ""),
     )
 
 

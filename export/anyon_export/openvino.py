@@ -201,20 +201,20 @@ def write(bundle: Path, folder: Path) -> Artefact:
     import openvino
 
     reader = BundleReader(bundle)
-    stateful = False
+    stateful = 0
     with drafted(folder) as draft:
         for program in reader.programs:
             states = reader.states(program)
             model = build_model(reader.graph(program), reader.rows(program), reader.initializer, states)
             _name_by_order(model)
             openvino.save_model(model, draft / f"{program}.xml", compress_to_fp16=False)
-            stateful = stateful or bool(states)
+            stateful += len(states)
         names = sorted(path.name for path in draft.iterdir())
     return Artefact(
         "openvino",
         tuple(folder / name for name in names),
-        f"variables: reset_state() empties them, {BEAMS} says which row each row goes on from" if stateful else "none",
-        "set INFERENCE_PRECISION_HINT and KV_CACHE_PRECISION to f32 for exact results",
+        f"{stateful}, variables in place" if stateful else "none",
+        f"reset_state() empties the variables, {BEAMS} says which row each row goes on from; f32 hints are exact",
     )
 
 

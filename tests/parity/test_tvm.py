@@ -209,7 +209,8 @@ def test_what_is_out_of_bounds_is_refused(bundle: Bundle) -> None:
 def test_compiled_code_is_kept_and_a_damaged_file_is_made_again(
     bundle: Bundle, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sessions(bundle)  # whatever ran before, it is compiled and in the cache now
+    monkeypatch.setattr(tvm_backend, "_loaded", {})
+    sessions(bundle)  # whatever ran before, it is compiled and in this cache now
     compiled = tvm_backend._compile(bundle, tvm_backend._described(tvm_backend._weights(bundle)))
     calls: list[str] = []
     monkeypatch.setattr(tvm_backend, "_compile", lambda *_: calls.append("compile") or compiled)

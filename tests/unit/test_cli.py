@@ -161,7 +161,7 @@ def test_wrong_usage_is_explained_and_exits_2(
     [
         (["-m", "tinny"], "did you mean tiny"),
         (["-m", "nothing.anyon"], "no such file"),
-        (["--backend", "cuda"], "expected auto, native, openvino, onnxruntime"),
+        (["--backend", "cuda"], "expected auto, native, onnxruntime, openvino, tvm, coreml"),
         (["--threads", "0"], "1..256"),
         (["--backend", "native", "--device", "gpu"], "backend native runs on cpu"),
         (["--backend", "native", "--precision", "f16"], "native computes as the recipe says"),

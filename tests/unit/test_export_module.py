@@ -95,7 +95,7 @@ def test_a_missing_op_places_the_model_elsewhere_and_says_why(tmp_path: Path) ->
     assert "test_export_module.py" in report.refused
     model = anyon.load(path)
     place = model.placement[0]
-    assert place.backend == "openvino"
+    assert place.backend == "onnxruntime"
     assert "native refused" in place.reason
     assert "Erf: body.1" in place.reason
     assert str(Path(__file__).parent) not in place.reason, "a bundle carries no folders of the machine that made it"

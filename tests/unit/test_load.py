@@ -397,7 +397,7 @@ def test_a_family_nobody_knows_is_named(tiny_en: Any, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"backend": "cuda"}, "expected auto, native, openvino, onnxruntime"),
+        ({"backend": "cuda"}, "expected auto, native, onnxruntime, openvino, tvm, coreml"),
         ({"threads": 0}, "1..256"),
         ({"threads": 2.0}, "1..256"),
         ({"threads": True}, "1..256"),
@@ -459,7 +459,7 @@ def test_a_fallback_is_placed_with_its_reason_and_strict_forbids_it(
 
     monkeypatch.setattr(native_backend.BACKEND, "prepare", refuse)
     model = anyon.load(tiny_en.info["bundle"], threads=1)
-    assert {place.backend for place in model.placement} == {"openvino"}
+    assert {place.backend for place in model.placement} == {"onnxruntime"}
     assert all("fallback: native refused: op 'wavelet' is not supported" in place.reason for place in model.placement)
     with pytest.raises(anyon.BackendError, match="wavelet"):
         anyon.load(tiny_en.info["bundle"], strict=True)

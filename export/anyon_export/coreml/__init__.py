@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anyon_export.draft import drafted
 from anyon_export.target import Artefact
 
 if TYPE_CHECKING:
@@ -48,21 +48,16 @@ def write(
         raise ExportError(f"coreml: compression {compression!r}: expected {', '.join(COMPRESSIONS)}")
     opened = open_source(source)
     place = Path(folder)
-    draft = place / f".coreml.{os.getpid()}.{secrets.token_hex(4)}.draft"
     try:
-        draft.mkdir(parents=True)
-        names = _write_all(opened, draft, compression)
-        for name in names:
-            _replace(draft / name, place / name)
+        with drafted(place) as draft:
+            names = _write_all(opened, draft, compression)
     except OSError as error:
         raise ExportError(f"{place}: cannot be written: {error.strerror or error} (is there space?)") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return Artefact(
         target="coreml",
         files=tuple(place / name for name in names),
-        states="float16 states of the decoder package, made by MLModel.makeState(), updated in place",
-        notes=f"iOS 18 / macOS 15; {COMPRESSIONS[compression].notes}",
+        states=f"{2 * opened.model.config.n_text_layer}, float16, in place",
+        notes=f"iOS 18 / macOS 15, not run here; {COMPRESSIONS[compression].notes}; MLModel.makeState() makes the states",
     )
 
 
@@ -99,11 +94,3 @@ def _write_all(source: Source, folder: Path, compression: str) -> list[str]:
     (folder / TOKENIZER).write_text(tokenizer_json(source.tokenizer), encoding="utf-8")
     shutil.copyfile(Path(__file__).with_name(SWIFT), folder / SWIFT)
     return [*names, TOKENIZER, SWIFT]
-
-
-def _replace(new: Path, old: Path) -> None:
-    """os.replace for folders too."""
-    if old.is_dir() and not old.is_symlink():
-        aside = new.with_name(f"{new.name}.old")
-        os.replace(old, aside)
-    os.replace(new, old)

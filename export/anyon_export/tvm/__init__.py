@@ -6,13 +6,11 @@ The weights stay in the bundle, whose layout the code reads as it lies in the ma
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from anyon_export.draft import drafted
 from anyon_export.target import Artefact
 
 if TYPE_CHECKING:
@@ -28,7 +26,7 @@ class TvmExportError(Exception):
 
 
 def write(bundle: Path, folder: Path, targets: Sequence[str] = ("host",)) -> Artefact:
-    """Compiles the programs of a bundle (recipes f32 and f16) into `folder`, which appears whole or not at all.
+    """Compiles the programs of a bundle (recipes f32 and f16) into `folder`; its files appear when all are done.
 
     <target>.o     object code that registers itself when it is linked (see examples/tvm_cpp)
     programs.vm    the bytecode that calls it
@@ -45,9 +43,7 @@ def write(bundle: Path, folder: Path, targets: Sequence[str] = ("host",)) -> Art
     from anyon_export.tvm.targets import target
 
     manifest, weights = read_manifest(bundle)
-    draft = folder.with_name(f".{folder.name}.{os.getpid()}.draft")
-    draft.mkdir(parents=True)
-    try:
+    with drafted(folder) as draft:
         for name in targets:
             try:
                 chosen = target(name)
@@ -66,13 +62,10 @@ def write(bundle: Path, folder: Path, targets: Sequence[str] = ("host",)) -> Art
                 },
             }
             (draft / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n")
-        _replace(draft, folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return Artefact(
         target="tvm",
         files=tuple(folder / name for name in (*(f"{name}.o" for name in targets), BYTECODE, DESCRIPTION)),
-        states="arguments of the decoder, (batch, heads, capacity, head_dim), written in place",
+        states=f"{sum(len(program['states']) for program in manifest['programs'].values())}, arguments written in place",
         notes=f"TVM {tvm.__version__}; the weights are those of the bundle, map it beside the code",
     )
 
@@ -94,12 +87,3 @@ def read_manifest(bundle: Path) -> tuple[dict[str, Any], dict[str, Weight]]:
         if dtype in _DTYPES
     }
     return manifest, weights
-
-
-def _replace(draft: Path, folder: Path) -> None:
-    """Puts the finished folder in its place; what was there before goes away last."""
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    with suppress(FileNotFoundError):
-        os.replace(folder, old)
-    os.replace(draft, folder)
-    shutil.rmtree(old, ignore_errors=True)

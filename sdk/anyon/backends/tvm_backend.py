@@ -61,7 +61,7 @@ class TvmBackend:
         except ImportError as error:
             raise BackendError(f"backend tvm is not installed: {error} ({INSTALL})") from error
         weights = _weights(bundle)
-        loaded = _load(bundle, weights)
+        loaded = _load(bundle, weights, resources.cache or cache_root())
         signature = loaded.signatures[program]
         arrays = [weights[name] for name in signature["weights"]]
         return TvmSession(loaded, program, bundle.programs[program], arrays, resources.threads)
@@ -214,7 +214,7 @@ def _described(arrays: dict[str, Array]) -> dict[str, Weight]:
     return {name: Weight(str(array.dtype), array.shape) for name, array in arrays.items()}
 
 
-def _load(bundle: Bundle, arrays: dict[str, Array]) -> Loaded:
+def _load(bundle: Bundle, arrays: dict[str, Array], cache: Path) -> Loaded:
     """The compiled programs: from this process, from the cache, or compiled now. Raises BackendError."""
     weights = _described(arrays)
     shapes = [[name, weight.dtype, list(weight.shape)] for name, weight in sorted(weights.items())]
@@ -222,7 +222,7 @@ def _load(bundle: Bundle, arrays: dict[str, Array]) -> Loaded:
     key = digest_of(*parts)[:32]
     with _loading:
         if key not in _loaded:
-            _loaded[key] = _cached_or_compiled(bundle, weights, key)
+            _loaded[key] = _cached_or_compiled(bundle, weights, key, cache)
         return _loaded[key]
 
 
@@ -230,8 +230,8 @@ _loading = threading.Lock()
 _loaded: dict[str, Loaded] = {}
 
 
-def _cached_or_compiled(bundle: Bundle, weights: dict[str, Weight], key: str) -> Loaded:
-    folder = cache_root() / "tvm"
+def _cached_or_compiled(bundle: Bundle, weights: dict[str, Weight], key: str, cache: Path) -> Loaded:
+    folder = cache / "tvm"
     make_folder(folder)
     path = folder / f"{key}.zip"
     with locked(folder / f"{key}.lock"):
