@@ -57,7 +57,7 @@ def write(
         target="coreml",
         files=tuple(place / name for name in names),
         states=f"{2 * opened.model.config.n_text_layer}, float16, in place",
-        notes=f"iOS 18 / macOS 15, not run here; {COMPRESSIONS[compression].notes}; MLModel.makeState() makes the states",
+        notes=f"iOS 18 / macOS 15, not run here; {COMPRESSIONS[compression].notes}",
     )
 
 

@@ -62,10 +62,11 @@ def write(bundle: Path, folder: Path, targets: Sequence[str] = ("host",)) -> Art
                 },
             }
             (draft / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n")
+    states = sum(len(program["states"]) for program in manifest["programs"].values())
     return Artefact(
         target="tvm",
         files=tuple(folder / name for name in (*(f"{name}.o" for name in targets), BYTECODE, DESCRIPTION)),
-        states=f"{sum(len(program['states']) for program in manifest['programs'].values())}, arguments written in place",
+        states=f"{states}, arguments written in place",
         notes=f"TVM {tvm.__version__}; the weights are those of the bundle, map it beside the code",
     )
 
