@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+# As the backend sets them before TVM is imported: all cores, and none of them for good.
 os.environ.setdefault("TVM_BIND_THREADS", "0")
+os.environ.setdefault("TVM_NUM_THREADS", str(os.cpu_count()))
 
 import torch
 import tvm

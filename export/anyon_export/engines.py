@@ -121,15 +121,15 @@ class SessionEngine(Engine):
 
     def __init__(self, name: str, encoder: Any, decoder: Any) -> None:
         self.name = name
-        self._encoder, self._decoder = encoder, decoder
+        self.encoder, self.decoder = encoder, decoder
 
     def encode(self, mel: Array) -> list[Array]:
-        self._decoder.reset_states()
-        return [np.array(output) for output in self._encoder.run([np.ascontiguousarray(mel)])]
+        self.decoder.reset_states()
+        return [np.array(output) for output in self.encoder.run([np.ascontiguousarray(mel)])]
 
     def decode(self, tokens: Array, positions: Array, select: Array, cross: Sequence[Array]) -> list[Array]:
         values: list[Any] = [np.ascontiguousarray(array) for array in (tokens, positions, select, *cross)]
-        return [np.array(output) for output in self._decoder.run(values)]
+        return [np.array(output) for output in self.decoder.run(values)]
 
 
 def native_engine(bundle: Path, threads: int = 2) -> SessionEngine:

@@ -64,7 +64,7 @@ def test_files_agree_with_pytorch_at_every_step(folder: Path) -> None:
     artefact = write(whisper_case.bundle(folder), folder / "f32")
     names = ["decoder.onnx", "decoder.onnx.data", "encoder.onnx", "encoder.onnx.data"]
     assert [path.name for path in artefact.files] == names
-    assert artefact.states.startswith("inputs and outputs: ")
+    assert artefact.states == "8, outputs of a run are inputs of the next"
     difference = compare(file_engine(folder / "f32"), whisper_case.trace(seconds=10.0))
     assert len(difference.per_step) == 2 + whisper_case.STEPS
     assert max(difference.per_step) <= TOLERANCE

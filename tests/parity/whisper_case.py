@@ -102,25 +102,11 @@ def session_engine(path: Path, backend: str, precision: str | None = None) -> An
     from anyon.backends import get_backend
     from anyon.backends.base import Resources
     from anyon.bundle import Bundle
-    from anyon_export.engines import Engine
+    from anyon_export.engines import SessionEngine
 
     resources = Resources(2, _native.ThreadPool(2), None, precision=precision, cache=path.parent)
-
-    class SessionEngine(Engine):
-        name = backend
-
-        def __init__(self) -> None:
-            programs, prepare = Bundle(path), get_backend(backend).prepare
-            self.encoder, self.decoder = (prepare(programs, name, resources) for name in ("encoder", "decoder"))
-
-        def encode(self, mel: Array) -> list[Array]:
-            self.decoder.reset_states()
-            return self.encoder.run([np.ascontiguousarray(mel)])
-
-        def decode(self, tokens: Array, positions: Array, select: Array, cross: Any) -> list[Array]:
-            return self.decoder.run([np.ascontiguousarray(array) for array in (tokens, positions, select, *cross)])
-
-    return SessionEngine()
+    programs, prepare = Bundle(path), get_backend(backend).prepare
+    return SessionEngine(backend, *(prepare(programs, name, resources) for name in ("encoder", "decoder")))
 
 
 def step_gates(native: list[float]) -> Array:
@@ -161,6 +147,9 @@ def _plain_weights(manifest: dict[str, Any], tensors: dict[str, Any]) -> dict[st
         if weight.layout == "panel16":
             parts = {"": tensors[name]} | {role: tensors.get(f"{name}.{role}") for role in ("scale", "sum", "zero")}
             stored[name] = pack_panel16(scheme(recipe.scheme_of(name)).unpack(parts, *weight.shape))
+        elif tensors[name].dtype == np.int8:
+            parts = {"": tensors[name], "scale": tensors[f"{name}.scale"]}
+            stored[name] = scheme("int8").unpack(parts, *weight.shape)
         else:
             stored[name] = tensors[name].astype(np.float32)
     return {
