@@ -16,7 +16,7 @@ def native(tiny_en_folder: Path) -> Any:
     return anyon.load(tiny_en_folder, recipe="f32", backend="native", threads=2)
 
 
-@pytest.fixture(scope="module", params=["openvino", "onnxruntime"])
+@pytest.fixture(scope="module", params=["openvino", "onnxruntime", "tvm"])
 def engine(request: pytest.FixtureRequest, tiny_en_folder: Path) -> Any:
     import anyon
 
