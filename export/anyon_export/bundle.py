@@ -80,11 +80,12 @@ def make_bundle(
     *,
     name: str | None = None,
     source_id: str | None = None,
+    with_probe: bool = True,
 ) -> dict[str, Any]:
     """Writes `checkpoint` as a bundle to `out_path` and returns the manifest.
 
     Memory stays near the size of the largest single weight. name: what the model is called, default the blueprint's;
-    source_id: hub id or the like of the checkpoint, default its file name.
+    source_id: hub id or the like of the checkpoint, default its file name; with_probe: see anyon_export.probe.
     Raises BundleWriteError (disk full, no permission, checkpoint of another shape); then nothing is left behind.
     """
     path = Path(out_path)
@@ -94,9 +95,7 @@ def make_bundle(
         raise BundleWriteError(f"{path}: blueprint {blueprint.name} does not fit the checkpoint: {different}")
     parts = _parts(blueprint, checkpoint)
     manifest = _manifest(blueprint, checkpoint, name, source_id)
-    golden = probe.section(
-        blueprint.family, blueprint.programs, (weight.layout for weight in blueprint.weights.values())
-    )
+    golden = probe.section(blueprint.family, blueprint.programs) if with_probe else {}
     if golden:
         manifest["probe"] = golden
         parts.append(

@@ -7,7 +7,7 @@ op by op, from the weights as they are stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,12 @@ from anyon_export.interpreter import Interpreter
 Array = npt.NDArray[Any]
 Sizes = dict[str, int]
 
-VERSION = 1  # changes with what a probe's bundle holds
+VERSION = 2  # changes with what a probe's bundle holds
 SKETCH = 64  # numbers kept of each output
 TENSOR = "probe"
 MOST_BYTES = 1 << 20  # of inputs that a bundle keeps
-# Allowed errors of a sketch as a share of its size. Weights in floats: other orders of summation give 4e-6. In
-# integers: every engine rounds activations in its own way, which on noise gives up to 0.07. A wrong op gives about 1.
+# Allowed errors of a sketch as a share of its size. Ops on floats: other orders of summation give 4e-6. On integers:
+# every engine rounds activations in its own way, which on noise gives up to 0.07. A wrong op gives about 1.
 FLOATS, INTEGERS = 1e-3, 0.2
 _SINGLE = ("batch", "time", "rows")
 _NUMPY = {"f32": np.float32, "i64": np.int64}
@@ -77,15 +77,16 @@ def sketch(output: Array, dtype: str = "f32") -> Array:
     return sums
 
 
-def section(family: str, programs: Mapping[str, Any], layouts: Iterable[str]) -> dict[str, Any]:
+def section(family: str, programs: Mapping[str, Any]) -> dict[str, Any]:
     """What the manifest says of the probe; {} for a family that has none. The rows of its tensor are the outputs of
-    each run of each program, in this order. layouts: of the weights."""
+    each run of each program, in this order."""
     runs = RUNS.get(family, {})
     if not runs or not set(runs) <= set(programs):
         return {}
+    integers = any(op["op"].endswith(("_i8", "_i4")) for name in runs for op in programs[name]["ops"])
     return {
         "tensor": TENSOR,
-        "tolerance": INTEGERS if set(layouts) & {"panel16x4", "panel16x8"} else FLOATS,
+        "tolerance": INTEGERS if integers else FLOATS,
         "runs": {
             name: [
                 {

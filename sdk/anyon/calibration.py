@@ -120,7 +120,7 @@ def temporary_model(blueprint: Blueprint, checkpoint: Checkpoint) -> Iterator[Wh
 
     with TemporaryDirectory(prefix="anyon-", dir=_scratch(bundle_size(blueprint, checkpoint))) as folder:
         path = Path(folder) / "model.anyon"
-        make_bundle(blueprint, checkpoint, path)
+        make_bundle(blueprint, checkpoint, path, with_probe=False)
         yield load(path, backend="native")
 
 

@@ -147,3 +147,18 @@ def test_a_sketch_sees_every_element() -> None:
         spoiled[index] += 0.5
         assert probe.distance(spoiled, row) > probe.FLOATS
     assert probe.distance(values, row) < 1e-6
+
+
+def test_integers_anywhere_in_a_program_widen_the_tolerance() -> None:
+    """Weights in floats under attention in 8 bits, as a search leaves them: 0.008 off, which is rounding."""
+    from dataclasses import replace
+
+    from anyon.conversion import BLUEPRINTS
+    from anyon_export.blueprint import load
+    from anyon_export.quantize import quantize
+    from anyon_quantization.recipes import standard
+
+    blueprint = load(BLUEPRINTS / "whisper-tiny.en.json.gz")
+    mixed = quantize(blueprint, replace(standard("f16"), name="mixed", attention="i8"))
+    assert probe.section("whisper", mixed.programs)["tolerance"] == probe.INTEGERS
+    assert probe.section("whisper", blueprint.programs)["tolerance"] == probe.FLOATS
