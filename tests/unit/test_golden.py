@@ -162,3 +162,26 @@ def test_integers_anywhere_in_a_program_widen_the_tolerance() -> None:
     mixed = quantize(blueprint, replace(standard("f16"), name="mixed", attention="i8"))
     assert probe.section("whisper", mixed.programs)["tolerance"] == probe.INTEGERS
     assert probe.section("whisper", blueprint.programs)["tolerance"] == probe.FLOATS
+
+
+def test_a_wrong_op_is_seen(tiny_en: Any, tmp_path: Path) -> None:
+    """One GELU of the encoder left out."""
+    path = tmp_path / "wrong.anyon"
+    content = Path(tiny_en.info["bundle"]).read_bytes()
+    gelu, none = (rb"\"activation\":\"%s\"" % name for name in (b"gelu", b"none"))
+    assert gelu in content
+    path.write_bytes(content.replace(gelu, none, 1))
+    with pytest.raises(anyon.BackendError, match="computes program 'encoder' wrongly"):
+        anyon.load(path, backend="native", cache_dir=tmp_path)
+
+
+def test_a_module_of_ones_own_carries_its_example_as_a_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'anyon[export]'")
+    path = tmp_path / "mine.anyon"
+    anyon.export(torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.GELU()), (torch.ones(2, 8),), path=path)
+    anyon.load(path, backend="native", cache_dir=tmp_path)
+    (passed,) = (tmp_path / "probes").iterdir()
+    assert float(passed.read_text()) <= 1e-6
+    break_native(monkeypatch, SPOILED["one element"])
+    with pytest.raises(anyon.BackendError, match="computes program 'main' wrongly"):
+        anyon.load(path, backend="native", cache_dir=tmp_path / "another")
