@@ -41,7 +41,8 @@ def check(
     passed = None if cache is None else cache / "probes" / _name(bundle, placement, version)
     if passed is not None and passed.is_file():
         return
-    limit = max(float(section["tolerance"]), _COARSE.get(placement.precision, 0.0))
+    computes_in = placement.precision.rpartition(" in ")[2]  # "f32 weights in bf16"
+    limit = max(float(section["tolerance"]), _COARSE.get(computes_in, 0.0))
     try:
         difference = _difference(bundle, section, program, session)
     except (KeyError, IndexError, TypeError) as error:
