@@ -56,7 +56,7 @@ def test_the_artefact_names_what_was_written(written: tuple[Path, Artefact]) -> 
     assert sorted(path.name for path in folder.iterdir()) == sorted(NAMES)  # and no draft is left
     assert [path.name for path in artefact.files] == NAMES
     assert artefact.nbytes == sum(len(data) for data in contents(folder).values())
-    assert "float16 states" in artefact.states
+    assert artefact.states.endswith("float16, in place")
     assert "iOS 18" in artefact.notes
     assert "4 bits" in artefact.notes
 
