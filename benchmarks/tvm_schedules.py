@@ -57,7 +57,7 @@ def untuned(module: torch.nn.Module, example: tuple[Any, ...], threads: int) -> 
 
 def tuned(bundle: Bundle, program: str, threads: int) -> Callable[[], Any]:
     """The same work through the backend."""
-    session = get_backend("tvm").prepare(bundle, program, Resources(threads, _native.ThreadPool(threads), None))
+    session = get_backend("tvm").prepare(bundle, program, Resources(threads, _native.ThreadPool(threads), None)).session
     section = bundle.programs[program]
     inputs = list(probe.make_inputs(section, probe.full_size(section)).values())
     if not section["states"]:

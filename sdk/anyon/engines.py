@@ -91,7 +91,7 @@ def engine_maker(bundle: Bundle, options: EngineOptions) -> tuple[Callable[[], E
 
     def make() -> Engine:
         fresh = replace(resources, pool=_native.ThreadPool(options.threads))
-        prepared = {program: get_backend(name).prepare(bundle, program, fresh) for program, name in chosen.items()}
+        prepared = {name: get_backend(chosen[name]).prepare(bundle, name, fresh).session for name in chosen}
         return Engine(fresh.pool, prepared)
 
     return make, Engine(resources.pool, sessions), placements
@@ -106,10 +106,10 @@ def _prepare_first(
     for candidate in found:
         backend = get_backend(candidate.name)
         try:
-            session = backend.prepare(bundle, program, resources)
+            prepared = backend.prepare(bundle, program, resources)
             reason = f"fallback: {'; '.join(refusals)}" if refusals else candidate.reason
-            placement = backend.place(bundle, program, resources, reason)
-            golden.check(bundle, program, session, placement, backend, options.cache)
+            placement = prepared.placement(program, candidate.name, reason)
+            golden.check(bundle, program, prepared.session, placement, backend, options.cache)
         except BackendError as error:
             if options.strict or len(found) == 1:
                 raise
@@ -118,7 +118,7 @@ def _prepare_first(
             refusals.append(f"{candidate.name} refused: {error}")
             first_error = first_error or error
             continue
-        return session, placement
+        return prepared.session, placement
     assert first_error is not None, "there is at least one candidate"
     raise BackendError(f"{bundle.path}: no backend runs program {program!r}: {'; '.join(refusals)}") from first_error
 

@@ -32,12 +32,6 @@ def initializer(bundle: Bundle, program: str, name: str, row: Mapping[str, Any])
         ) from error
 
 
-def initializers(bundle: Bundle, program: str) -> dict[str, NDArray[Any]]:
-    """Every initializer of a program's ONNX graph, by name. Raises BundleError."""
-    rows = bundle.manifest["onnx"][program].get("initializers", {})
-    return {name: initializer(bundle, program, name, row) for name, row in rows.items()}
-
-
 def graph_of(bundle: Bundle, program: str) -> bytes:
     """A program's ONNX graph, serialized, its initializers outside. Raises BackendError for a bundle without one."""
     section = bundle.manifest.get("onnx", {}).get(program)

@@ -158,8 +158,8 @@ class Programs:
 
         bundle = Bundle(anyon.load(case.folder, recipe="f32").info["bundle"])
         resources = Resources(threads=2, pool=_native.ThreadPool(2), isa=None)
-        self.encoder = get_backend(backend).prepare(bundle, "encoder", resources)
-        self.decoder = get_backend(backend).prepare(bundle, "decoder", resources)
+        self.encoder = get_backend(backend).prepare(bundle, "encoder", resources).session
+        self.decoder = get_backend(backend).prepare(bundle, "decoder", resources).session
         self.encoded = run(self.encoder, mel=case.features)
 
     def decode(self, tokens: Array, past: int) -> Array:

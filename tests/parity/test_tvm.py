@@ -57,7 +57,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def sessions(bundle: Bundle, backend: str = "tvm", threads: int = 2) -> tuple[Any, Any]:
     """Encoder and decoder."""
     resources = Resources(threads, _native.ThreadPool(threads), None)
-    encoder, decoder = (get_backend(backend).prepare(bundle, name, resources) for name in ("encoder", "decoder"))
+    encoder, decoder = (
+        get_backend(backend).prepare(bundle, name, resources).session for name in ("encoder", "decoder")
+    )
     return encoder, decoder
 
 

@@ -106,7 +106,7 @@ def session_engine(path: Path, backend: str, precision: str | None = None) -> An
 
     resources = Resources(2, _native.ThreadPool(2), None, precision=precision, cache=path.parent)
     programs, prepare = Bundle(path), get_backend(backend).prepare
-    return SessionEngine(backend, *(prepare(programs, name, resources) for name in ("encoder", "decoder")))
+    return SessionEngine(backend, *(prepare(programs, name, resources).session for name in ("encoder", "decoder")))
 
 
 def step_gates(native: list[float]) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,12 @@ def one_wrong_element(output: Any) -> Any:
 
 def break_native(monkeypatch: pytest.MonkeyPatch, wrap: Any) -> None:
     prepare = NativeBackend.prepare
-    monkeypatch.setattr(NativeBackend, "prepare", lambda *arguments: wrap(prepare(*arguments)))
+
+    def spoiled(*arguments: Any) -> base.Prepared:
+        prepared = prepare(*arguments)
+        return replace(prepared, session=wrap(prepared.session))
+
+    monkeypatch.setattr(NativeBackend, "prepare", spoiled)
 
 
 SPOILED = {
@@ -134,9 +140,11 @@ def test_a_probe_that_is_damaged_is_named(tiny_en: Any, tmp_path: Path) -> None:
     bundle.manifest["probe"]["runs"]["encoder"][0]["sizes"] = {}
     backend = get_backend("native")
     resources = base.Resources(1, _native.ThreadPool(1), None)
-    session = backend.prepare(bundle, "encoder", resources)
+    prepared = backend.prepare(bundle, "encoder", resources)
     with pytest.raises(anyon.BundleError, match="the probe of program 'encoder' is damaged"):
-        golden.check(bundle, "encoder", session, backend.place(bundle, "encoder", resources, ""), backend, tmp_path)
+        golden.check(
+            bundle, "encoder", prepared.session, prepared.placement("encoder", "native", ""), backend, tmp_path
+        )
 
 
 def test_a_sketch_sees_every_element() -> None:
@@ -151,8 +159,6 @@ def test_a_sketch_sees_every_element() -> None:
 
 def test_integers_anywhere_in_a_program_widen_the_tolerance() -> None:
     """Weights in floats under attention in 8 bits, as a search leaves them: 0.008 off, which is rounding."""
-    from dataclasses import replace
-
     from anyon.conversion import BLUEPRINTS
     from anyon_export.blueprint import load
     from anyon_export.quantize import quantize

@@ -171,10 +171,10 @@ def test_a_compiled_model_is_kept_and_taken_again(
     from anyon.backends import openvino_backend
 
     prepare = get_backend("openvino").prepare
-    fresh = first_step(prepare(bundle, "decoder", resources()))
+    fresh = first_step(prepare(bundle, "decoder", resources()).session)
     (blob,) = blobs(tmp_path)
     monkeypatch.setattr(openvino_backend, "_model", lambda *_: pytest.fail("made again"))
-    np.testing.assert_array_equal(first_step(prepare(bundle, "decoder", resources())), fresh)
+    np.testing.assert_array_equal(first_step(prepare(bundle, "decoder", resources()).session), fresh)
     assert blobs(tmp_path) == [blob]
 
 
@@ -191,7 +191,7 @@ def test_a_damaged_file_is_made_again(bundle: Bundle, resources: Any, tmp_path: 
     from anyon.backends.openvino_cache import _header, _read
 
     prepare = get_backend("openvino").prepare
-    expected = first_step(prepare(bundle, "decoder", resources()))
+    expected = first_step(prepare(bundle, "decoder", resources()).session)
     (blob,) = blobs(tmp_path)
     whole = blob.read_bytes()
     flipped = bytearray(whole)
@@ -200,7 +200,7 @@ def test_a_damaged_file_is_made_again(bundle: Bundle, resources: Any, tmp_path: 
     other = b"nonsense" * 1000
     broken = {"cut": whole[:-1], "empty": b"", "header": whole[:100], "one bit": bytes(flipped)}
     blob.write_bytes(broken.get(damage, _header(other) + other))
-    np.testing.assert_array_equal(first_step(prepare(bundle, "decoder", resources())), expected)
+    np.testing.assert_array_equal(first_step(prepare(bundle, "decoder", resources()).session), expected)
     assert blobs(tmp_path) == [blob]
     assert _read(blob) is not None, "what is there now is whole"
 
@@ -210,14 +210,14 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 ) -> None:
     (tmp_path / "openvino").write_text("in the way")
     with caplog.at_level(logging.WARNING, "anyon"):
-        session = get_backend("openvino").prepare(bundle, "decoder", resources())
+        session = get_backend("openvino").prepare(bundle, "decoder", resources()).session
     assert "the compiled model is not kept" in caplog.text
     assert np.isfinite(first_step(session)).all()
 
 
 def test_rows_of_the_states_can_be_chosen_cut_and_forgotten(bundle: Bundle, resources: Any) -> None:
     """Against runs that never had anything else in their states."""
-    session = get_backend("openvino").prepare(bundle, "decoder", resources())
+    session = get_backend("openvino").prepare(bundle, "decoder", resources()).session
     keys = [np.random.default_rng(0).standard_normal((1, 6, 5, 64)).astype(np.float32)] * 8
 
     def run(rows: list[list[int]]) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from weakref import WeakKeyDictionary
 
 from anyon.placement import Placement
 
@@ -56,6 +55,22 @@ class Resources:
     """Folder for what an engine compiles; None: the user's cache folder."""
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A session, and what the engine really took for it; as in Placement."""
+
+    session: _native.Session
+    device: str
+    precision: str
+    isa: str = ""
+    note: str = ""
+    """Added to the placement's reason."""
+
+    def placement(self, program: str, backend: str, reason: str) -> Placement:
+        told = f"{reason}; {self.note}" if self.note else reason
+        return Placement(program, backend, self.device, self.isa, self.precision, told)
+
+
 class Backend(Protocol):
     """An engine. `prepare` raises BackendError when it is missing or cannot run this program."""
 
@@ -63,25 +78,7 @@ class Backend(Protocol):
 
     def probe(self) -> Capability: ...
 
-    def prepare(self, bundle: Bundle, program: str, resources: Resources) -> _native.Session: ...
-
-    def place(self, bundle: Bundle, program: str, resources: Resources, reason: str) -> Placement: ...
-
-
-class Taken:
-    """The device and the precision that an engine really took for a program: `prepare` learns it, `place` tells it."""
-
-    def __init__(self) -> None:
-        self._found: WeakKeyDictionary[Bundle, dict[tuple[str, str | None, str | None], tuple[str, str]]]
-        self._found = WeakKeyDictionary()
-
-    def remember(self, bundle: Bundle, program: str, resources: Resources, device: str, precision: str) -> None:
-        programs = self._found.setdefault(bundle, {})
-        programs[program, resources.device, resources.precision] = (device, precision)
-
-    def find(self, bundle: Bundle, program: str, resources: Resources) -> tuple[str, str]:
-        """KeyError for what was never prepared."""
-        return self._found[bundle][program, resources.device, resources.precision]
+    def prepare(self, bundle: Bundle, program: str, resources: Resources) -> Prepared: ...
 
 
 def value_rows(specs: list[dict[str, Any]]) -> list[_native.ValueRow]:

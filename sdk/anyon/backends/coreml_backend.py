@@ -6,12 +6,10 @@ import importlib.metadata
 import sys
 from typing import TYPE_CHECKING
 
-from anyon.backends.base import Capability, Resources
+from anyon.backends.base import Capability, Prepared, Resources
 from anyon.errors import BackendError
-from anyon.placement import Placement
 
 if TYPE_CHECKING:
-    from anyon import _native
     from anyon.bundle import Bundle
 
 INSTALL = "pip install 'anyon[export,coreml]'"
@@ -30,14 +28,11 @@ class CoreMlBackend:
             return Capability(self.name, False, "", (), (), reason, INSTALL)
         return Capability(self.name, False, version, (), (), f"{_runs()}; {_WRITES} (coremltools {version})")
 
-    def prepare(self, bundle: Bundle, program: str, resources: Resources) -> _native.Session:
+    def prepare(self, bundle: Bundle, program: str, resources: Resources) -> Prepared:
         raise BackendError(
             f"{bundle.path}: backend coreml does not run program {program!r}: {_runs()} "
             f"({_WRITES}, with the Swift that runs them; use backend='native')"
         )
-
-    def place(self, bundle: Bundle, program: str, resources: Resources, reason: str) -> Placement:
-        return Placement(program, self.name, "", "", "f16", reason)
 
 
 def _runs() -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from anyon import _native
-from anyon.backends.base import Capability, Resources
+from anyon.backends.base import Capability, Prepared, Resources
 from anyon.errors import BackendError, translated
-from anyon.placement import Placement
 
 if TYPE_CHECKING:
     from anyon.bundle import Bundle
@@ -28,7 +27,7 @@ class NativeBackend:
             isa=selected_isa(None),
         )
 
-    def prepare(self, bundle: Bundle, program: str, resources: Resources) -> _native.Session:
+    def prepare(self, bundle: Bundle, program: str, resources: Resources) -> Prepared:
         if resources.device not in (None, "cpu"):
             raise BackendError(f"device={resources.device!r}: backend native runs on cpu (name a backend that has it)")
         if resources.precision is not None:
@@ -37,11 +36,8 @@ class NativeBackend:
                 "(leave precision out, and choose with recipe=)"
             )
         with translated():
-            return bundle.native.session(program, resources.pool, resources.isa)
-
-    def place(self, bundle: Bundle, program: str, resources: Resources, reason: str) -> Placement:
-        isa = selected_isa(resources.isa)
-        return Placement(program, self.name, "cpu", isa, bundle.precision, reason)
+            session = bundle.native.session(program, resources.pool, resources.isa)
+        return Prepared(session, "cpu", bundle.precision, isa=selected_isa(resources.isa))
 
 
 def selected_isa(isa: str | None) -> str:

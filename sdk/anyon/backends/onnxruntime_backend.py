@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyon import _native
-from anyon.backends.base import Capability, Resources, Taken, batch_of, value_rows, weights_in
+from anyon.backends.base import Capability, Prepared, Resources, batch_of, value_rows, weights_in
 from anyon.errors import BackendError, BundleError
-from anyon.placement import Placement
 from anyon.weights import graph_of, initializer
 
 if TYPE_CHECKING:
@@ -42,9 +41,6 @@ Array = NDArray[Any]
 class OnnxRuntimeBackend:
     name = "onnxruntime"
 
-    def __init__(self) -> None:
-        self._taken = Taken()
-
     def probe(self) -> Capability:
         try:
             version = importlib.metadata.version("onnxruntime")
@@ -60,7 +56,7 @@ class OnnxRuntimeBackend:
         devices = tuple(device for device, (provider, _) in _PROVIDERS.items() if provider in found)
         return Capability(self.name, True, version, devices, ("f32",), f"installed; uses {_CPU}")
 
-    def prepare(self, bundle: Bundle, program: str, resources: Resources) -> _native.Session:
+    def prepare(self, bundle: Bundle, program: str, resources: Resources) -> Prepared:
         """Builds ONNX Runtime's session from the bundle's graph and weights. Raises BackendError."""
         try:
             import onnxruntime
@@ -93,13 +89,9 @@ class OnnxRuntimeBackend:
                 f"device={device!r}: onnxruntime could not start its {provider} and took {', '.join(taken)} "
                 "(are its driver and libraries installed?)"
             )
-        self._taken.remember(bundle, program, resources, _device_names(taken), "f32")
         arrays = [weight.array for weight in weights.values()]
-        return OnnxSession(session, bundle.programs[program], arrays, _MEMORY.get(device, "cpu"))
-
-    def place(self, bundle: Bundle, program: str, resources: Resources, reason: str) -> Placement:
-        device, precision = self._taken.find(bundle, program, resources)
-        return Placement(program, self.name, device, "", weights_in(bundle.precision, precision), reason)
+        made = OnnxSession(session, bundle.programs[program], arrays, _MEMORY.get(device, "cpu"))
+        return Prepared(made, _device_names(taken), weights_in(bundle.precision, "f32"))
 
 
 def _provider(device: str, found: list[str]) -> str:

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyon import _native
-from anyon.backends.base import Capability, Resources, Taken, batch_of, value_rows, weights_in
+from anyon.backends.base import Capability, Prepared, Resources, batch_of, value_rows, weights_in
 from anyon.errors import BackendError
-from anyon.placement import Placement
 from anyon.weights import graph_of, initializer
 
 if TYPE_CHECKING:
@@ -36,7 +35,6 @@ class OpenVinoBackend:
 
     def __init__(self) -> None:
         self._core: Any = None
-        self._taken = Taken()
 
     def probe(self) -> Capability:
         try:
@@ -52,7 +50,7 @@ class OpenVinoBackend:
             return Capability(self.name, False, version, (), (), f"cannot be used: {error}", INSTALL)
         return Capability(self.name, True, version, devices, self._precisions("CPU"), f"installed; {full.strip()}")
 
-    def prepare(self, bundle: Bundle, program: str, resources: Resources) -> _native.Session:
+    def prepare(self, bundle: Bundle, program: str, resources: Resources) -> Prepared:
         """Compiles the bundle's graph, or takes what was compiled before from the cache. Raises BackendError."""
         from anyon.backends import openvino_cache
 
@@ -79,12 +77,7 @@ class OpenVinoBackend:
                 f"{bundle.path}: OpenVINO {core.get_versions(device)[device].build_number} does not take program "
                 f"{program!r}: {error} (use backend='native' or 'onnxruntime')"
             ) from error
-        self._taken.remember(bundle, program, resources, self._real_device(device, compiled), precision)
-        return session
-
-    def place(self, bundle: Bundle, program: str, resources: Resources, reason: str) -> Placement:
-        device, precision = self._taken.find(bundle, program, resources)
-        return Placement(program, self.name, device, "", weights_in(bundle.precision, precision), reason)
+        return Prepared(session, self._real_device(device, compiled), weights_in(bundle.precision, precision))
 
     def _opened(self) -> Any:
         """openvino.Core, which finds the devices when it is first asked."""

@@ -21,10 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyon import _native, atomic
-from anyon.backends.base import Capability, Resources
+from anyon.backends.base import Capability, Prepared, Resources, value_rows
 from anyon.cache import cache_root, digest_of, locked, make_folder
 from anyon.errors import BackendError, OptionError, translated
-from anyon.placement import Placement
 
 if TYPE_CHECKING:
     from anyon.bundle import Bundle
@@ -54,7 +53,7 @@ class TvmBackend:
         reason = f"installed; compiles for {target.llvm['mcpu']} through LLVM"
         return Capability(self.name, True, version, ("cpu",), ("f32", "f16"), reason)
 
-    def prepare(self, bundle: Bundle, program: str, resources: Resources) -> _native.Session:
+    def prepare(self, bundle: Bundle, program: str, resources: Resources) -> Prepared:
         """Compiles the bundle's programs, or takes them from the cache. Raises BackendError."""
         try:
             import tvm  # noqa: F401
@@ -64,11 +63,9 @@ class TvmBackend:
         loaded = _load(bundle, weights, resources.cache or cache_root())
         signature = loaded.signatures[program]
         arrays = [weights[name] for name in signature["weights"]]
-        return TvmSession(loaded, program, bundle.programs[program], arrays, resources.threads)
-
-    def place(self, bundle: Bundle, program: str, resources: Resources, reason: str) -> Placement:
+        session = TvmSession(loaded, program, bundle.programs[program], arrays, resources.threads)
         compiled = f"TVM {importlib.metadata.version('apache-tvm')} for {_host().llvm['mcpu']}"
-        return Placement(program, self.name, "cpu", "", bundle.precision, f"{reason}; {compiled}")
+        return Prepared(session, "cpu", bundle.precision, note=compiled)
 
 
 class Loaded:
@@ -100,7 +97,7 @@ class TvmSession(_native.Session):
     """One program in TVM's virtual machine. States are arrays of full capacity that the program writes in place."""
 
     def __init__(self, loaded: Loaded, name: str, program: dict[str, Any], weights: list[Array], threads: int) -> None:
-        super().__init__(_rows(program["inputs"]), _rows(program["outputs"]))
+        super().__init__(value_rows(program["inputs"]), value_rows(program["outputs"]))
         self._function = loaded.function(name)
         self._program = program
         self._threads = threads
@@ -176,10 +173,10 @@ class TvmSession(_native.Session):
                     fits = low <= size <= high and sizes.setdefault(dim, size) == size
                 if not fits:
                     raise OptionError(f"run: input {spec['name']!r} has shape {list(array.shape)}, not {spec['shape']}")
-        for name, rows in self._tables:
-            array = inputs[[spec["name"] for spec in self._program["inputs"]].index(name)]
-            limit = sizes[rows] if isinstance(rows, str) else rows
+        for index, rows in self._tables:
+            array, limit = inputs[index], sizes[rows] if isinstance(rows, str) else rows
             if array.size and not (array.min() >= 0 and array.max() < limit):
+                name = self._program["inputs"][index]["name"]
                 raise OptionError(f"run: input {name!r} holds an index outside of 0 .. {limit - 1}")
         for spec in self._state_specs:
             if self._length + sizes["time"] > spec["capacity"]:
@@ -189,14 +186,15 @@ class TvmSession(_native.Session):
         return sizes
 
 
-def _lookups(program: dict[str, Any]) -> list[tuple[str, int | str]]:
-    """Inputs that are indices: (name, size of the table, or the name of the dimension they count along)."""
-    found: list[tuple[str, int | str]] = []
+def _lookups(program: dict[str, Any]) -> list[tuple[int, int | str]]:
+    """Inputs that are indices: (which one, size of the table or the name of the dimension they count along)."""
+    places = {spec["name"]: index for index, spec in enumerate(program["inputs"])}
+    found: list[tuple[int, int | str]] = []
     for op in program["ops"]:
         if op["op"] == "embedding":
-            found.append((op["inputs"][0], int(op["attrs"]["rows"])))
+            found.append((places[op["inputs"][0]], int(op["attrs"]["rows"])))
         elif op["op"] == "gather":
-            found.append((op["inputs"][1], "time"))
+            found.append((places[op["inputs"][1]], "time"))
     return found
 
 
@@ -330,10 +328,6 @@ def _tensor(array: Array) -> Any:
         memory = (ctypes.c_char * array.nbytes).from_address(array.ctypes.data)
         array = np.frombuffer(memoryview(memory), array.dtype).reshape(array.shape)
     return tvm_ffi.from_dlpack(array)
-
-
-def _rows(specs: list[dict[str, Any]]) -> list[_native.ValueRow]:
-    return [(spec["name"], spec["dtype"], [str(dim) for dim in spec["shape"]]) for spec in specs]
 
 
 BACKEND = TvmBackend()
