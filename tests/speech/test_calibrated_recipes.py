@@ -45,11 +45,11 @@ def test_gptq_on_a_recording_brings_int4_nearer_to_the_float_model(
         with temporary_model(made.blueprint, made.checkpoint) as model:
             results.append([divergence(model) for divergence in divergences])
     plain, calibrated = results
-    # Measured: 0.031 and 0.0153 nats without calibration. AVX2 and AVX-512 differ by 2 %; half as much again is room
-    # for processors that round in another order.
+    # Measured with scalar, AVX2, AVX-VNNI and AVX-512 kernels. Without calibration 0.031 to 0.032 and 0.0147 to 0.0153
+    # nats: half as much again is room for processors that round in another order.
     assert plain[0] < 0.045
     assert plain[1] < 0.023
-    # Measured: 0.05 times as much on the recording itself, whose few tokens GPTQ can fit, and 0.47 to 0.50 times on
+    # 0.05 to 0.06 times as much on the recording itself, whose few tokens GPTQ can fit, and 0.47 to 0.67 times on
     # speech that it has not heard, where fitting that one recording alone would gain nothing.
     assert calibrated[0] < 0.1 * plain[0]
-    assert calibrated[1] < 0.7 * plain[1]
+    assert calibrated[1] < 0.85 * plain[1]
