@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/function_ref.h"
 #include "core/tensor.h"
 
 namespace anyon {
@@ -23,7 +24,8 @@ struct BundleTensor {
 };
 
 // A bundle is a safetensors file: u64 header size, JSON header, data. Its `__metadata__` holds the format, its version
-// and the manifest (JSON text). Nothing is trusted: every size is checked before a pointer is formed from it.
+// the manifest (JSON text) and the header's own hash, which is checked at every open where it is there. Nothing is
+// trusted: every size is checked before a pointer is formed from it.
 // Immutable after opening and safe to share between threads.
 class Bundle {
  public:
@@ -63,10 +65,13 @@ class Bundle {
   void check_not_cut() const;
 
   int64_t file_bytes() const { return static_cast<int64_t>(bytes_.size()); }
+  std::span<const std::byte> bytes() const { return bytes_; }  // of the whole file
   int64_t data_bytes() const { return static_cast<int64_t>(data_.size()); }
   // Compares the data section with the manifest's data_sha256. Reads every byte, so it is not part of opening.
   // Throws Error(kBadBundle) when they differ or the manifest has no hash.
   void verify_data() const;
+  // The same; asks every few MiB, and after the last byte, whether to go on. Throws Error(kCancelled) when told not to.
+  void verify_data(FunctionRef<bool(int64_t done, int64_t total)> keep_going) const;
 
  private:
   Bundle(std::string name, std::span<const std::byte> bytes, std::shared_ptr<const void> owner,

@@ -83,8 +83,9 @@ void bind_bundle(py::module_& module) {
             return array_over(self.cast<const Bundle&>().tensor(name), self, false);
           },
           py::arg("name"), "A read-only view; it keeps the bundle mapped.")
-      .def("verify", &Bundle::verify_data, py::call_guard<py::gil_scoped_release>(),
-           "Compares the data with the manifest's sha256; raises when they differ.")
+      .def(
+          "verify", [](const Bundle& bundle) { bundle.verify_data(); }, py::call_guard<py::gil_scoped_release>(),
+          "Compares the data with the manifest's sha256; raises when they differ.")
       .def(
           "session",
           [](const std::shared_ptr<Bundle>& bundle, const std::string& program, std::shared_ptr<ThreadPool> pool,
