@@ -6,19 +6,18 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "bundle/hash_pieces.h"
 #include "bundle/header.h"
 #include "bundle/header_hash.h"
 #include "bundle/json.h"
 #include "bundle/mapped_file.h"
 #include "core/arena.h"
 #include "core/checked.h"
-#include "core/sha256.h"
 
 namespace anyon {
 namespace {
 
-constexpr int64_t kSizeBytes = 8;          // the header's size, little-endian
-constexpr int64_t kVerifyPiece = 4 << 20;  // between two questions whether to go on: 2 to 20 ms
+constexpr int64_t kSizeBytes = 8;  // the header's size, little-endian
 
 [[noreturn]] void bad(const std::string& file, const std::string& problem) {
   throw Error(Status::kBadBundle, file + ": " + problem);
@@ -230,14 +229,7 @@ void Bundle::verify_data(FunctionRef<bool(int64_t done, int64_t total)> keep_goi
   if (expected == manifest_->end() || !expected->is_string()) {
     bad(name_, "manifest: has no 'data_sha256' to compare the data with");
   }
-  Sha256 hash;
-  for (int64_t done = 0; done < data_bytes();) {
-    const int64_t piece = std::min(kVerifyPiece, data_bytes() - done);
-    hash.update(data_.subspan(static_cast<size_t>(done), static_cast<size_t>(piece)));
-    done += piece;
-    if (!keep_going(done, data_bytes())) throw Error(Status::kCancelled, name_ + ": its verification was cancelled");
-  }
-  const std::string actual = hex_text(hash.finish());
+  const std::string actual = hash_in_pieces(data_, name_, keep_going);
   if (actual != expected->get_ref<const std::string&>()) {
     bad(name_, "the data has SHA-256 " + actual + ", the manifest says " +
                    expected->get_ref<const std::string&>().substr(0, 64) +

@@ -49,6 +49,8 @@ class Bundle {
   Bundle& operator=(const Bundle&) = delete;
 
   const std::string& name() const { return name_; }
+  // Whether it was opened from a path, which is then its name.
+  bool is_file() const { return file_ != nullptr; }
   const std::string& manifest_text() const { return manifest_text_; }
   const nlohmann::json& manifest() const { return *manifest_; }
 

@@ -15,7 +15,8 @@ struct JsonLimits {
 };
 
 // Parses the whole of `text`. `what` names the document in messages ("tiny.anyon: manifest").
-// Throws Error(kBadBundle) for malformed text, a limit passed, or an object that has the same key twice.
-nlohmann::json parse_json(std::string_view text, const std::string& what, const JsonLimits& limits = {});
+// Throws Error(`status`) for malformed text, a limit passed, or an object that has the same key twice.
+nlohmann::json parse_json(std::string_view text, const std::string& what, const JsonLimits& limits = {},
+                          Status status = Status::kBadBundle);
 
 }  // namespace anyon
