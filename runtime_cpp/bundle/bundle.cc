@@ -141,6 +141,7 @@ Bundle::Bundle(std::string name, std::span<const std::byte> bytes, std::shared_p
   const int64_t data_begin = kSizeBytes + static_cast<int64_t>(text.size());
   if (const std::string* hash = find_metadata(header, kHeaderHashKey)) {
     check_header_hash(bytes_.first(static_cast<size_t>(data_begin)), *hash, name_);
+    has_header_hash_ = true;
   }
   if (data_begin % kAlignment != 0) bad(name_, "the data does not start on a 64-byte boundary (a damaged file?)");
   for (const HeaderTensor& tensor : header.tensors) check_extent(tensor, data_begin, file_bytes(), name_);

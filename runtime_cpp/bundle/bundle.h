@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/function_ref.h"
+#include "core/limits.h"
 #include "core/tensor.h"
 
 namespace anyon {
@@ -31,10 +32,10 @@ struct BundleTensor {
 class Bundle {
  public:
   static constexpr int64_t kFormatVersion = 1;
-  static constexpr int64_t kAlignment = 64;                 // of the data section and of every tensor in it
-  static constexpr int64_t kMaxHeaderBytes = 64 << 20;      // of the JSON header, manifest included
-  static constexpr int64_t kMaxTensors = 100'000;           // fillers included
-  static constexpr int64_t kMaxNameBytes = 512;             // of a tensor's name
+  static constexpr int64_t kAlignment = 64;                           // of the data section and of every tensor in it
+  static constexpr int64_t kMaxHeaderBytes = limits::kHeaderBytes;    // of the JSON header, manifest included
+  static constexpr int64_t kMaxTensors = limits::kTensors;            // fillers included
+  static constexpr int64_t kMaxNameBytes = limits::kTensorNameBytes;  // of a tensor's name
   static constexpr const char* kFillerPrefix = "__pad__.";  // U8 tensors that fill the gaps between aligned ones
 
   // Throws Error: kIoError (cannot be read), kBadBundle (not a bundle, damaged), kUnsupportedVersion (newer).
@@ -72,6 +73,8 @@ class Bundle {
 
   int64_t file_bytes() const { return static_cast<int64_t>(bytes_.size()); }
   std::span<const std::byte> bytes() const { return bytes_; }  // of the whole file
+  // Whether its header states its own hash, which was then checked when it was opened.
+  bool has_header_hash() const { return has_header_hash_; }
   int64_t data_bytes() const { return static_cast<int64_t>(data_.size()); }
   // Compares the data section with the manifest's data_sha256. Reads every byte, so it is not part of opening.
   // Throws Error(kBadBundle) when they differ or the manifest has no hash.
@@ -89,6 +92,7 @@ class Bundle {
   const MappedFile* const file_;  // part of owner_; null for a bundle in memory
   std::span<const std::byte> bytes_;
   std::span<const std::byte> data_;
+  bool has_header_hash_ = false;
   std::string manifest_text_;
   std::unique_ptr<nlohmann::json> manifest_;
   std::vector<BundleTensor> tensors_;

@@ -5,13 +5,14 @@
 #include <string>
 #include <string_view>
 
+#include "core/limits.h"
 #include "core/status.h"
 
 namespace anyon {
 
 struct JsonLimits {
-  int depth = 32;
-  int64_t values = 4'000'000;  // objects, arrays and scalars together
+  int depth = limits::kJsonDepth;
+  int64_t values = limits::kJsonValues;  // objects, arrays and scalars together
 };
 
 // Parses the whole of `text`. `what` names the document in messages ("tiny.anyon: manifest").

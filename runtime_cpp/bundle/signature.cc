@@ -9,6 +9,7 @@
 #include "bundle/hash_pieces.h"
 #include "bundle/json.h"
 #include "core/base64.h"
+#include "core/limits.h"
 #include "core/p256.h"
 #include "core/sha256.h"
 
@@ -17,8 +18,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr size_t kMaxSignatureText = size_t{4} << 20;
-constexpr size_t kMaxResources = 10'000;
 constexpr std::string_view kMediaType = "application/vnd.dev.sigstore.bundle.v0.3+json";
 constexpr std::string_view kPayloadType = "application/vnd.in-toto+json";
 constexpr std::string_view kStatementType = "https://in-toto.io/Statement/v1";
@@ -47,7 +46,7 @@ class SignatureReader {
 
  private:
   Json parse(std::string_view text, const char* what) const {
-    constexpr JsonLimits kLimits = {.depth = 16, .values = 100'000};
+    constexpr JsonLimits kLimits = {.depth = limits::kSignatureJsonDepth, .values = limits::kSignatureJsonValues};
     return parse_json(text, where_ + ": " + what, kLimits, Status::kBadSignature);
   }
 
@@ -121,7 +120,8 @@ Statement SignatureReader::statement_of(const Json& json) const {
   expect(serialization, "hash_type", "sha256");
   const Json::array_t& resources = list(predicate, "resources");
   if (resources.empty()) fail("it lists no file");
-  if (resources.size() > kMaxResources) fail("it lists more than " + std::to_string(kMaxResources) + " files");
+  if (resources.size() > limits::kSignedFiles)
+    fail("it lists more than " + std::to_string(limits::kSignedFiles) + " files");
   Sha256 all;
   std::set<std::string> names;
   for (const Json& resource : resources) {
@@ -144,7 +144,8 @@ Statement SignatureReader::statement_of(const Json& json) const {
 }
 
 Statement SignatureReader::read(std::string_view signature, const P256PublicKey& key) const {
-  if (signature.size() > kMaxSignatureText) fail("it has more than " + std::to_string(kMaxSignatureText) + " bytes");
+  if (signature.size() > limits::kSignatureBytes)
+    fail("it has more than " + std::to_string(limits::kSignatureBytes) + " bytes");
   const Json json = parse(signature, "not a sigstore bundle");
   expect(json, "mediaType", kMediaType);
   const Json& material = member(json, "verificationMaterial");

@@ -85,7 +85,7 @@ inline void quantize16(const float* x, int64_t count, const InputScale& scale, u
   for (int64_t i = 0; i < count; i += kLanes) {
     const int64_t left = count - i;
     const Vec value = left >= kLanes ? load(x + i) : load_partial(x + i, left);
-    const Vec scaled = max(min(fma(value, inverse, zero_point), highest), zero());
+    const Vec q = max(min(fma(value, inverse, zero_point), highest), zero());
     if (left >= kLanes) {
       store_byte_pairs(high + i, low + i, q);
       continue;

@@ -1,4 +1,4 @@
-"""Writes p256.json: ECDSA P-256 signatures, right ones and wrong ones of every kind, judged by the cryptography package.
+"""Writes p256.json: ECDSA P-256 signatures, right and wrong ones of every kind, judged by the cryptography package.
 
 Run by hand, with cryptography installed; the seed makes the same keys and messages every time.
 """

@@ -1,7 +1,7 @@
 """Writes a small bundle, a key, signatures by the model-signing package, and forged ones (cases.json).
 
-Run by hand in an environment with model-signing, pyopenssl and numpy, with export/ and quantization/ on PYTHONPATH. Every
-run makes a new private key, which is not kept.
+Run by hand in an environment with model-signing, pyopenssl and numpy, with export/ and quantization/ on PYTHONPATH.
+Every run makes a new private key, which is not kept.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from anyon_export.bundle import bundle_bytes
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from model_signing import hashing, signing
+
+from anyon_export.bundle import bundle_bytes
 
 FOLDER = Path(__file__).parent
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -100,7 +101,10 @@ def cases(forger: Forger) -> dict[str, tuple[Any, str]]:
         ),
         "no envelope": (envelope(lambda b: b.pop("dsseEnvelope")), "it has no 'dsseEnvelope'"),
         "another payload type": (forger.signed(b"{}", "application/json"), "'payloadType' is 'application/json'"),
-        "payload not base64": (envelope(lambda b: b["dsseEnvelope"].update(payload="e30=\n")), "'payload' is not base64"),
+        "payload not base64": (
+            envelope(lambda b: b["dsseEnvelope"].update(payload="e30=\n")),
+            "'payload' is not base64",
+        ),
         "changed payload": (envelope(lambda b: b["dsseEnvelope"].update(payload="e30=")), "does not verify"),
         "no signatures": (envelope(lambda b: b["dsseEnvelope"].update(signatures=[])), "0 signatures"),
         "two signatures": (
@@ -138,7 +142,10 @@ def cases(forger: Forger) -> dict[str, tuple[Any, str]]:
             statement(lambda s: s["subject"][0]["digest"].update(sha256="0" * 64), False),
             "its subject's hash",
         ),
-        "another digest": (statement(lambda s: resources(s)[0].update(digest="0" * 64)), "it is for a file with SHA-256 000"),
+        "another digest": (
+            statement(lambda s: resources(s)[0].update(digest="0" * 64)),
+            "it is for a file with SHA-256 000",
+        ),
         "another name": (
             statement(lambda s: s["subject"][0].update(name="other.anyon")),
             "it is for 'other.anyon', this file has another name",
@@ -173,7 +180,10 @@ def main() -> None:
         rows_by_name = cases(Forger(private, real))
         rows_by_name["a folder, by the tool"] = (json.loads(of_folder), "")
         rows_by_name["shards, by the tool"] = (json.loads(real_signature(models, key, shards)), "'method' is 'shards'")
-        rows_by_name["blake2, by the tool"] = (json.loads(real_signature(models, key, blake2)), "'hash_type' is 'blake2b'")
+        rows_by_name["blake2, by the tool"] = (
+            json.loads(real_signature(models, key, blake2)),
+            "'hash_type' is 'blake2b'",
+        )
     text = [
         {"what": what, "signature": value if isinstance(value, str) else json.dumps(value), "message": message}
         for what, (value, message) in rows_by_name.items()
