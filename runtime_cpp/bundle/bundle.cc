@@ -6,12 +6,13 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "bundle/hash_pieces.h"
 #include "bundle/header.h"
+#include "bundle/header_hash.h"
 #include "bundle/json.h"
 #include "bundle/mapped_file.h"
 #include "core/arena.h"
 #include "core/checked.h"
-#include "core/sha256.h"
 
 namespace anyon {
 namespace {
@@ -83,12 +84,26 @@ void check_coverage(std::vector<HeaderTensor>& tensors, int64_t data_bytes, cons
   }
 }
 
-std::string& metadata(Header& header, std::string_view key, const std::string& file) {
+std::string* find_metadata(Header& header, std::string_view key) {
   for (auto& [name, value] : header.metadata) {
-    if (name == key) return value;
+    if (name == key) return &value;
   }
+  return nullptr;
+}
+
+std::string& metadata(Header& header, std::string_view key, const std::string& file) {
+  if (std::string* value = find_metadata(header, key)) return *value;
   bad(file, "not a bundle: its metadata has no '" + std::string(key) +
                 "' (a plain safetensors file? make a bundle of it with `anyon export`)");
+}
+
+// An entry that is not known may be the hash of the header under a name with a flipped bit.
+void check_metadata_names(const Header& header, const std::string& file) {
+  for (const auto& [name, value] : header.metadata) {
+    if (name != "format" && name != "anyon_version" && name != "manifest" && name != kHeaderHashKey) {
+      bad(file, "its metadata has the unknown entry '" + name.substr(0, 100) + "' (a damaged file?)");
+    }
+  }
 }
 
 // Newer versions are told apart from nonsense, because only the first is cured by an upgrade.
@@ -121,8 +136,13 @@ Bundle::Bundle(std::string name, std::span<const std::byte> bytes, std::shared_p
 
   if (metadata(header, "format", name_) != "anyon") bad(name_, "not a bundle: its metadata's format is not 'anyon'");
   check_version(metadata(header, "anyon_version", name_), name_);
+  check_metadata_names(header, name_);
 
   const int64_t data_begin = kSizeBytes + static_cast<int64_t>(text.size());
+  if (const std::string* hash = find_metadata(header, kHeaderHashKey)) {
+    check_header_hash(bytes_.first(static_cast<size_t>(data_begin)), *hash, name_);
+    has_header_hash_ = true;
+  }
   if (data_begin % kAlignment != 0) bad(name_, "the data does not start on a 64-byte boundary (a damaged file?)");
   for (const HeaderTensor& tensor : header.tensors) check_extent(tensor, data_begin, file_bytes(), name_);
   check_coverage(header.tensors, file_bytes() - data_begin, name_);
@@ -201,12 +221,16 @@ void Bundle::check_not_cut() const {
 }
 
 void Bundle::verify_data() const {
+  verify_data([](int64_t, int64_t) { return true; });
+}
+
+void Bundle::verify_data(FunctionRef<bool(int64_t done, int64_t total)> keep_going) const {
   check_not_cut();
   const auto expected = manifest_->find("data_sha256");
   if (expected == manifest_->end() || !expected->is_string()) {
     bad(name_, "manifest: has no 'data_sha256' to compare the data with");
   }
-  const std::string actual = sha256_hex(data_);
+  const std::string actual = hash_in_pieces(data_, name_, keep_going);
   if (actual != expected->get_ref<const std::string&>()) {
     bad(name_, "the data has SHA-256 " + actual + ", the manifest says " +
                    expected->get_ref<const std::string&>().substr(0, 64) +

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "core/limits.h"
 #include "core/status.h"
 
 namespace anyon {
@@ -150,7 +151,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
   }
 
  private:
-  static constexpr size_t kMaxMetadata = 64;
+  static constexpr size_t kMaxMetadata = limits::kMetadataEntries;
   static constexpr int kSeenDType = 1, kSeenShape = 2, kSeenOffsets = 4;
 
   // What the next event must be, or which container is open.

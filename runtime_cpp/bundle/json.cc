@@ -89,11 +89,11 @@ class Builder : public nlohmann::json_sax<Json> {
 
 }  // namespace
 
-nlohmann::json parse_json(std::string_view text, const std::string& what, const JsonLimits& limits) {
+nlohmann::json parse_json(std::string_view text, const std::string& what, const JsonLimits& limits, Status status) {
   Json root;
   Builder builder(root, limits);
   if (!Json::sax_parse(text.begin(), text.end(), &builder)) {
-    throw Error(Status::kBadBundle, what + ": " + builder.problem());
+    throw Error(status, what + ": " + builder.problem());
   }
   return root;
 }

@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <span>
 
+#include "core/limits.h"
 #include "core/status.h"
 
 namespace anyon {
@@ -36,7 +37,7 @@ constexpr int64_t size_of(DType dtype) {
 // Dimensions of a tensor; at most kMaxRank of them, so that a shape never allocates.
 class Shape {
  public:
-  static constexpr int kMaxRank = 8;
+  static constexpr int kMaxRank = limits::kRank;
 
   Shape() = default;
   Shape(std::initializer_list<int64_t> dims) : Shape(std::span<const int64_t>(dims.begin(), dims.size())) {}

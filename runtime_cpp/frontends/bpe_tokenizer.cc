@@ -28,9 +28,16 @@ void check(const BpeArrays& arrays) {
     refuse("offsets do not span the " + std::to_string(arrays.bytes.size()) + " bytes");
   }
   if (!std::is_sorted(arrays.offsets.begin(), arrays.offsets.end())) refuse("offsets go back");
+  for (size_t i = 0; i + 1 < arrays.offsets.size(); ++i) {
+    if (arrays.offsets[i + 1] - arrays.offsets[i] > kMaxTokenText)
+      refuse("token " + std::to_string(i) + " has more than " + std::to_string(kMaxTokenText) + " bytes");
+  }
   if (arrays.merges.size() % 2 != 0) refuse("merges are not pairs");
   if (arrays.merges.size() / 2 > static_cast<size_t>(kMaxTokens)) refuse("too many merges");
+  if (arrays.special.size() > limits::kSpecialTokens) refuse("too many special tokens");
   for (const auto& [text, id] : arrays.special) {
+    if (text.size() > kMaxTokenText)
+      refuse("a special token has more than " + std::to_string(kMaxTokenText) + " bytes");
     if (id < 0 || id >= arrays.n_vocab) refuse("special token '" + text + "' has the id " + std::to_string(id));
   }
 }

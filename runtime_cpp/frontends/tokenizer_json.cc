@@ -7,12 +7,13 @@
 #include <utility>
 #include <vector>
 
+#include "core/limits.h"
 #include "core/status.h"
 
 namespace anyon {
 namespace {
 
-constexpr size_t kMaxDepth = 32;
+constexpr size_t kMaxDepth = limits::kTokenizerJsonDepth;
 
 // The path element that elements of an array have: no key can be it, for keys are valid UTF-8.
 constexpr std::string_view kElement = "\xFF";

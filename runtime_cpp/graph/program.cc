@@ -6,19 +6,13 @@
 #include <limits>
 #include <unordered_map>
 
+#include "core/limits.h"
 #include "program/describe.h"
 #include "program/json_reader.h"
 
 namespace anyon::graph {
 namespace {
 
-constexpr size_t kMaxSymbols = 256;
-constexpr size_t kMaxPorts = 4096;
-constexpr size_t kMaxNodes = 200'000;
-constexpr size_t kMaxAttributes = 64;
-constexpr size_t kMaxItems = 1 << 20;  // of an attribute that is a list
-constexpr size_t kMaxText = 1 << 16;
-constexpr int64_t kMaxDim = int64_t{1} << 40;
 constexpr size_t kMaxMissing = 20;  // nodes named in the message about ops that this build lacks
 
 using Scope = std::unordered_map<std::string, int>;
@@ -31,17 +25,17 @@ class Parser {
     json.only({"kind", "dims", "opset", "inputs", "outputs", "states", "ops", "refused"});
     if (json.has("refused")) {
       // The exporter ran it and found that this backend cannot, or gives other results than PyTorch.
-      throw Error(Status::kUnsupportedOp, program_.where + ": " + json.at("refused").text(kMaxText));
+      throw Error(Status::kUnsupportedOp, program_.where + ": " + json.at("refused").text(limits::kAttributeText));
     }
     program_.opset = static_cast<int>(json.at("opset").integer(1, kNewestOpset));
     parse_symbols(json.at("dims"));
     scopes_.emplace_back();
-    for (const JsonReader& item : json.at("inputs").items(kMaxPorts)) {
+    for (const JsonReader& item : json.at("inputs").items(limits::kPorts)) {
       program_.inputs.push_back(parse_port(item, program_.input_infos));
       program_.inputs.back().value = define(program_.input_infos.back().name, item);
     }
     parse_nodes(json.at("ops"), program_.main, program_.where + ": node ");
-    for (const JsonReader& item : json.at("outputs").items(kMaxPorts)) {
+    for (const JsonReader& item : json.at("outputs").items(limits::kPorts)) {
       program_.outputs.push_back(parse_port(item, program_.output_infos));
       const int slot = use(program_.output_infos.back().name, item);
       program_.outputs.back().value = slot;
@@ -56,11 +50,11 @@ class Parser {
 
  private:
   void parse_symbols(const JsonReader& dims) {
-    for (const auto& [name, bounds] : dims.members(kMaxSymbols)) {
+    for (const auto& [name, bounds] : dims.members(limits::kGraphSymbols)) {
       const std::vector<JsonReader> pair = bounds.items(2);
       if (pair.size() != 2 || name.empty()) bounds.fail("is not a named [smallest, largest]");
-      const int64_t min = pair[0].integer(0, kMaxDim);
-      program_.symbols.push_back({name, min, pair[1].integer(min, kMaxDim)});
+      const int64_t min = pair[0].integer(0, limits::kDimension);
+      program_.symbols.push_back({name, min, pair[1].integer(min, limits::kDimension)});
     }
   }
 
@@ -74,7 +68,7 @@ class Parser {
     ValueInfo info{json.at("name").text(), *known, {}};
     for (const JsonReader& dim : json.at("shape").items(Shape::kMaxRank)) {
       if (!dim.is_text()) {
-        port.dims.push_back({-1, dim.integer(0, kMaxDim)});
+        port.dims.push_back({-1, dim.integer(0, limits::kDimension)});
         info.dims.push_back(std::to_string(port.dims.back().size));
         continue;
       }
@@ -124,7 +118,7 @@ class Parser {
   }
 
   void parse_nodes(const JsonReader& list, Block& block, const std::string& where) {
-    const std::vector<JsonReader> nodes = list.items(kMaxNodes);
+    const std::vector<JsonReader> nodes = list.items(limits::kGraphNodes);
     block.nodes.reserve(nodes.size());
     for (size_t i = 0; i < nodes.size(); ++i) parse_node(nodes[i], block, where + std::to_string(i));
   }
@@ -143,11 +137,11 @@ class Parser {
       missing(node.where, "op '" + type + "' of opset " + std::to_string(program_.opset) + ", only from " +
                               std::to_string(node.row->since) + " on");
     }
-    for (const JsonReader& item : here.at("inputs").items(kAnyNumber)) {
+    for (const JsonReader& item : here.at("inputs").items(limits::kNodeValues)) {
       node.inputs.push_back(item.text().empty() ? -1 : use(item.text(), here));
     }
     parse_attributes(here.at("attrs"), node);
-    for (const JsonReader& item : here.at("outputs").items(kAnyNumber)) {
+    for (const JsonReader& item : here.at("outputs").items(limits::kNodeValues)) {
       node.outputs.push_back(item.text().empty() ? -1 : define(item.text(), here));
     }
     if (node.row != nullptr && program_.opset >= node.row->since) check_counts(node, here);
@@ -169,7 +163,7 @@ class Parser {
   }
 
   void parse_attributes(const JsonReader& json, Node& node) {
-    for (const auto& [name, value] : json.members(kMaxAttributes)) {
+    for (const auto& [name, value] : json.members(limits::kAttributes)) {
       if (node.row != nullptr && !takes(*node.row, name)) {
         missing(node.where, "attribute '" + name.substr(0, 100) + "' of " + node.row->name);
         continue;
@@ -191,7 +185,7 @@ class Parser {
   Attribute parse_attribute(const JsonReader& json, const Node& node) {
     if (json.is_integer()) return json.integer(INT64_MIN, INT64_MAX);
     if (json.is_number()) return number(json);
-    if (json.is_text()) return json.text(kMaxText);
+    if (json.is_text()) return json.text(limits::kAttributeText);
     if (json.is_list()) return parse_list(json);
     json.only({"tensor", "number", "inputs", "outputs", "ops"});
     if (json.has("number")) return number(json.at("number"));
@@ -213,7 +207,7 @@ class Parser {
   }
 
   static Attribute parse_list(const JsonReader& json) {
-    const std::vector<JsonReader> items = json.items(kMaxItems);
+    const std::vector<JsonReader> items = json.items(limits::kAttributeItems);
     const auto all = [&](auto is) { return std::all_of(items.begin(), items.end(), is); };
     if (all([](const JsonReader& item) { return item.is_integer(); })) {
       std::vector<int64_t> list;
@@ -222,7 +216,7 @@ class Parser {
     }
     if (all([](const JsonReader& item) { return item.is_text(); })) {
       std::vector<std::string> list;
-      for (const JsonReader& item : items) list.push_back(item.text(kMaxText));
+      for (const JsonReader& item : items) list.push_back(item.text(limits::kAttributeText));
       return list;
     }
     std::vector<double> list;
@@ -233,10 +227,10 @@ class Parser {
   std::shared_ptr<const Block> parse_block(const JsonReader& json, const Node& node) {
     auto block = std::make_shared<Block>();
     scopes_.emplace_back();
-    for (const JsonReader& item : json.at("inputs").items(kAnyNumber))
+    for (const JsonReader& item : json.at("inputs").items(limits::kNodeValues))
       block->inputs.push_back(define(item.text(), item));
     parse_nodes(json.at("ops"), *block, node.where + ": inner node ");
-    for (const JsonReader& item : json.at("outputs").items(kAnyNumber))
+    for (const JsonReader& item : json.at("outputs").items(limits::kNodeValues))
       block->outputs.push_back(use(item.text(), item));
     scopes_.pop_back();
     blocks_.push_back(block);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/limits.h"
 #include "core/number_text.h"
 #include "core/status.h"
 
@@ -22,11 +23,11 @@ void require_between(double value, double low, double high, const char* name, co
 }
 
 void check_search(const TranscribeOptions& o, const WhisperInfo& model) {
-  require(!o.temperatures.empty() && o.temperatures.size() <= 64, "temperatures", "a list of 1 to 64 values",
-          "a list of " + std::to_string(o.temperatures.size()));
+  require(!o.temperatures.empty() && o.temperatures.size() <= limits::kTemperatures, "temperatures",
+          "a list of 1 to 64 values", "a list of " + std::to_string(o.temperatures.size()));
   for (const float t : o.temperatures) require_between(t, 0, 10, "temperatures", "values from 0 to 10");
-  require_between(o.best_of, 1, 64, "best_of", "1 to 64");
-  require_between(o.beam_size, 1, 64, "beam_size", "1 (greedy) to 64");
+  require_between(o.best_of, 1, limits::kRows, "best_of", "1 to 64");
+  require_between(o.beam_size, 1, limits::kRows, "beam_size", "1 (greedy) to 64");
   require(o.patience > 0 && o.patience <= 10, "patience", "a value above 0, up to 10", number_text(o.patience));
   if (o.length_penalty) require_between(*o.length_penalty, 0, 1, "length_penalty", "0 to 1");
   require(o.repetition_penalty > 0 && o.repetition_penalty <= 10, "repetition_penalty", "a value above 0, up to 10",
@@ -62,7 +63,7 @@ void check_thresholds(const TranscribeOptions& o) {
 
 // What needs the window before, or moves the windows after.
 void check_batch(const TranscribeOptions& o) {
-  require_between(o.batch_size, 1, 64, "batch_size", "1 (one window after the other) to 64");
+  require_between(o.batch_size, 1, limits::kRows, "batch_size", "1 (one window after the other) to 64");
   if (o.batch_size == 1) return;
   const char* refused = nullptr;
   if (o.condition_on_previous_text.value_or(false)) refused = "condition_on_previous_text";
@@ -87,8 +88,8 @@ void check_draft(const TranscribeOptions& o) {
 void check_clips(const std::vector<double>& clips) {
   double last = 0.0;
   for (const double time : clips) {
-    require(time >= last && time <= 1e9, "clip_timestamps", "seconds that rise: start, end, start, end, ...",
-            number_text(time) + " after " + number_text(last));
+    require(time >= last && time <= limits::kSeconds, "clip_timestamps",
+            "seconds that rise: start, end, start, end, ...", number_text(time) + " after " + number_text(last));
     last = time;
   }
 }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bundle/json.h"
+#include "core/limits.h"
 #include "core/status.h"
 
 namespace anyon {
@@ -13,10 +14,6 @@ namespace anyon {
 namespace {
 
 using Json = nlohmann::json;
-
-constexpr int kMaxVocab = 1 << 22;
-constexpr int kMaxContext = 1 << 16;
-constexpr size_t kMaxList = 4096;
 
 [[noreturn]] void refuse(const std::string& what) {
   throw Error(Status::kBadBundle, "manifest: " + what + " (was this bundle made by another exporter?)");
@@ -68,7 +65,8 @@ struct Section {
     std::vector<int32_t> ids;
     if (!has(key)) return ids;
     const Json& list = value(key);
-    if (!list.is_array() || list.size() > kMaxList) refuse(name + "." + key + " is not a list of token ids");
+    if (!list.is_array() || list.size() > limits::kListedTokens)
+      refuse(name + "." + key + " is not a list of token ids");
     for (const Json& id : list) ids.push_back(static_cast<int32_t>(integer(id, key, 0, n_vocab - 1)));
     return ids;
   }
@@ -85,11 +83,11 @@ void read_frontend(const Section& frontend, WhisperInfo& info) {
 }
 
 void read_sizes(const Section& loop, WhisperInfo& info) {
-  info.n_text_ctx = loop.integer("n_text_ctx", 16, kMaxContext);
-  info.n_audio_ctx = loop.integer("n_audio_ctx", 1, kMaxContext);
-  info.n_layers = loop.integer("n_layers", 1, 1024);
-  info.n_heads = loop.integer("n_heads", 1, 1024);
-  info.head_dim = loop.integer("head_dim", 1, 4096);
+  info.n_text_ctx = loop.integer("n_text_ctx", 16, limits::kContext);
+  info.n_audio_ctx = loop.integer("n_audio_ctx", 1, limits::kContext);
+  info.n_layers = loop.integer("n_layers", 1, limits::kLayers);
+  info.n_heads = loop.integer("n_heads", 1, limits::kHeads);
+  info.head_dim = loop.integer("head_dim", 1, limits::kHeadDim);
   if (info.chunk_frames() % info.n_audio_ctx != 0) {
     refuse("loop.n_audio_ctx does not divide the " + std::to_string(info.chunk_frames()) + " frames of a window");
   }
@@ -121,8 +119,11 @@ void read_languages(const Section& loop, WhisperInfo& info) {
   info.multilingual = multilingual.get<bool>();
   if (loop.has("languages")) {
     const Json& languages = loop.value("languages");
-    if (!languages.is_object() || languages.size() > kMaxList) refuse("loop.languages is not a map of codes to tokens");
+    if (!languages.is_object() || languages.size() > limits::kListedTokens)
+      refuse("loop.languages is not a map of codes to tokens");
     for (const auto& [code, token] : languages.items()) {
+      if (code.size() > limits::kLanguageCodeBytes)
+        refuse("loop.languages has a code of " + std::to_string(code.size()) + " bytes");
       info.languages.emplace_back(code, loop.integer(token, "languages." + code, 0, info.n_vocab - 1));
     }
   }
@@ -136,7 +137,8 @@ void read_languages(const Section& loop, WhisperInfo& info) {
 void read_alignment_heads(const Section& loop, WhisperInfo& info) {
   if (!loop.has("alignment_heads")) return;
   const Json& heads = loop.value("alignment_heads");
-  if (!heads.is_array() || heads.size() > kMaxList) refuse("loop.alignment_heads is not a list of [layer, head]");
+  if (!heads.is_array() || heads.size() > limits::kListedTokens)
+    refuse("loop.alignment_heads is not a list of [layer, head]");
   for (const Json& head : heads) {
     if (!head.is_array() || head.size() != 2) refuse("loop.alignment_heads is not a list of [layer, head]");
     info.alignment_heads.push_back({static_cast<int>(loop.integer(head[0], "alignment_heads", 0, info.n_layers - 1)),
@@ -157,7 +159,7 @@ WhisperInfo WhisperInfo::from_manifest(std::string_view manifest) {
   const Json json = parse_json(manifest, "manifest");
   WhisperInfo info;
   read_frontend({section(json, "frontend"), "frontend"}, info);
-  info.n_vocab = Section{section(json, "tokenizer"), "tokenizer"}.integer("n_vocab", 1, kMaxVocab);
+  info.n_vocab = Section{section(json, "tokenizer"), "tokenizer"}.integer("n_vocab", 1, limits::kVocabulary);
   const Section loop{section(json, "loop"), "loop"};
   read_sizes(loop, info);
   read_tokens(loop, info);

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/limits.h"
 #include "program/json_reader.h"
 
 namespace anyon {
@@ -19,8 +20,8 @@ struct ProgramState;
 // range, or is missing and has no default.
 class AttrReader {
  public:
-  static constexpr size_t kMaxAttributes = 64;
-  static constexpr int64_t kMaxSize = int64_t{1} << 40;  // of any count or width an attribute may state
+  static constexpr size_t kMaxAttributes = limits::kAttributes;
+  static constexpr int64_t kMaxSize = limits::kDimension;  // of any count or width an attribute may state
 
   // `attrs` is the "attrs" object of the op that `where` describes.
   AttrReader(const JsonReader& attrs, const std::string& where, std::span<const ProgramState> states);

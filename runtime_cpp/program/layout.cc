@@ -7,12 +7,13 @@
 
 #include "core/arena.h"
 #include "core/checked.h"
+#include "core/limits.h"
 #include "core/status.h"
 
 namespace anyon {
 
 int64_t place_blocks(std::span<MemoryBlock> blocks) {
-  constexpr int64_t kMaxBytes = int64_t{1} << 46;
+  constexpr int64_t kMaxBytes = limits::kMemory;
   std::vector<uint32_t> order(blocks.size());
   std::iota(order.begin(), order.end(), 0u);
   std::stable_sort(order.begin(), order.end(),

@@ -4,20 +4,14 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "core/limits.h"
 #include "program/describe.h"
 #include "program/json_reader.h"
 
 namespace anyon {
 namespace {
 
-constexpr size_t kMaxPrograms = 1024;
-constexpr size_t kMaxSymbols = 64;
-constexpr size_t kMaxPorts = 4096;
-constexpr size_t kMaxStates = 4096;
-constexpr size_t kMaxOps = 100'000;
-constexpr size_t kMaxOpInputs = 1024;
 constexpr int kPaddedInputs = 16;  // ops with at most so many inputs find -1 for those left out at the end
-constexpr int64_t kMaxDim = int64_t{1} << 40;
 
 class Parser {
  public:
@@ -25,12 +19,12 @@ class Parser {
 
   void parse(const JsonReader& json) {
     parse_symbols(json.at("dims"));
-    for (const JsonReader& item : json.at("inputs").items(kMaxPorts)) parse_input(item);
+    for (const JsonReader& item : json.at("inputs").items(limits::kPorts)) parse_input(item);
     if (json.has("states")) {
-      for (const JsonReader& item : json.at("states").items(kMaxStates)) parse_state(item);
+      for (const JsonReader& item : json.at("states").items(limits::kStates)) parse_state(item);
     }
     parse_ops(json.at("ops"));
-    for (const JsonReader& item : json.at("outputs").items(kMaxPorts)) parse_output(item);
+    for (const JsonReader& item : json.at("outputs").items(limits::kPorts)) parse_output(item);
     resolve_updates();
     check_symbols_are_bound();
   }
@@ -44,19 +38,19 @@ class Parser {
   }
 
   void parse_symbols(const JsonReader& dims) {
-    for (const auto& [name, bounds] : dims.members(kMaxSymbols)) {
+    for (const auto& [name, bounds] : dims.members(limits::kSymbols)) {
       if (name.empty() || (name[0] >= '0' && name[0] <= '9')) bounds.fail("is not a name for a dimension");
       const std::vector<JsonReader> pair = bounds.items(2);
       if (pair.size() != 2) bounds.fail("is not [smallest, largest]");
-      const int64_t min = pair[0].integer(0, kMaxDim);
-      program_.symbols.push_back({name, min, pair[1].integer(min, kMaxDim)});
+      const int64_t min = pair[0].integer(0, limits::kDimension);
+      program_.symbols.push_back({name, min, pair[1].integer(min, limits::kDimension)});
     }
   }
 
   std::vector<Dim> parse_dims(const JsonReader& shape) {
     std::vector<Dim> dims;
     for (const JsonReader& item : shape.items(Shape::kMaxRank)) {
-      dims.push_back(item.is_text() ? Dim{symbol_named(item), 0} : Dim{-1, item.integer(0, kMaxDim)});
+      dims.push_back(item.is_text() ? Dim{symbol_named(item), 0} : Dim{-1, item.integer(0, limits::kDimension)});
     }
     return dims;
   }
@@ -122,7 +116,7 @@ class Parser {
       const auto rank = static_cast<int64_t>(state.dims.size());
       if (rank < 2) json.fail("a growing state needs an axis to grow along");
       state.axis = static_cast<int>(json.at("axis").integer(1, rank - 1));
-      state.capacity = json.at("capacity").integer(1, kMaxDim);
+      state.capacity = json.at("capacity").integer(1, limits::kDimension);
       // Its name is no value: only the op that appends to it reads it.
       if (program_.bundle->find(state.name) != nullptr || !by_name_.emplace(state.name, kAppendStateName).second) {
         json.fail("'" + state.name + "' is defined twice");
@@ -146,7 +140,7 @@ class Parser {
 
   void parse_ops(const JsonReader& list) {
     std::vector<int> writer(program_.states.size(), -1);
-    const std::vector<JsonReader> ops = list.items(kMaxOps);
+    const std::vector<JsonReader> ops = list.items(limits::kOps);
     program_.ops.reserve(ops.size());
     for (size_t i = 0; i < ops.size(); ++i) {
       const std::string position = program_.where + ": op " + std::to_string(i);
@@ -191,7 +185,7 @@ class Parser {
   }
 
   void parse_op_values(const JsonReader& json, ProgramOp& op) {
-    for (const JsonReader& item : json.at("inputs").items(kMaxOpInputs)) {
+    for (const JsonReader& item : json.at("inputs").items(limits::kOpValues)) {
       const std::string& name = item.text();
       const auto position = static_cast<int>(op.inputs.size());
       if (name.empty() && position < op.row->min_inputs) item.fail("is required");
@@ -203,7 +197,7 @@ class Parser {
                 (op.row->min_inputs == op.row->max_inputs ? "" : " to " + std::to_string(op.row->max_inputs)));
     }
     if (op.row->max_inputs <= kPaddedInputs) op.inputs.resize(static_cast<size_t>(op.row->max_inputs), -1);
-    for (const JsonReader& item : json.at("outputs").items(kMaxOpInputs)) {
+    for (const JsonReader& item : json.at("outputs").items(limits::kOpValues)) {
       if (item.text().empty()) item.fail("is empty");
       op.outputs.push_back(define(item.text(), ValueKind::kComputed, item));
     }
@@ -314,7 +308,7 @@ Program parse_program(std::shared_ptr<const Bundle> bundle, const std::string& n
   const JsonReader programs = JsonReader(bundle->manifest(), bundle->name() + ": manifest").at("programs");
   if (!programs.has(name.c_str())) {
     std::string known;
-    for (const auto& [other, json] : programs.members(kMaxPrograms)) known += (known.empty() ? "" : ", ") + other;
+    for (const auto& [other, json] : programs.members(limits::kPrograms)) known += (known.empty() ? "" : ", ") + other;
     throw Error(Status::kInvalidArgument,
                 bundle->name() + ": has no program '" + name + "'; it has " + (known.empty() ? "none" : known));
   }
