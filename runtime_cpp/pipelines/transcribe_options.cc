@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 
 #include "core/status.h"
 
@@ -20,8 +21,13 @@ void require(bool holds, const char* name, const char* range, const std::string&
 // Streams of another libstdc++ in the same process (PyTorch brings one) would print nothing here.
 std::string text_of(double value) {
   char text[32];
+#if defined(__cpp_lib_to_chars)
   const std::to_chars_result end = std::to_chars(text, text + sizeof(text), value, std::chars_format::general, 6);
   return {text, end.ptr};
+#else  // libc++ knew integers alone for long; here a locale may write its own decimal point
+  std::snprintf(text, sizeof(text), "%.6g", value);
+  return text;
+#endif
 }
 
 void require_between(double value, double low, double high, const char* name, const char* range) {
