@@ -114,8 +114,8 @@ void check_manifest(const nlohmann::json& manifest, const std::string& file) {
 }  // namespace
 
 Bundle::Bundle(std::string name, std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
-               const MappedFile* file)
-    : name_(std::move(name)), owner_(std::move(owner)), file_(file), bytes_(bytes) {
+               std::shared_ptr<Allocator> allocator, const MappedFile* file)
+    : name_(std::move(name)), allocator_(std::move(allocator)), owner_(std::move(owner)), file_(file), bytes_(bytes) {
   const std::string_view text = header_text(bytes, name_);
   Header header = parse_header(text, name_, kMaxTensors, kMaxNameBytes);
 
@@ -159,22 +159,22 @@ Bundle::Bundle(std::string name, std::span<const std::byte> bytes, std::shared_p
 
 Bundle::~Bundle() = default;
 
-std::shared_ptr<const Bundle> Bundle::open(const std::string& path) {
+std::shared_ptr<const Bundle> Bundle::open(const std::string& path, std::shared_ptr<Allocator> allocator) {
   auto file = std::make_shared<MappedFile>(path);
   const std::span<const std::byte> bytes = file->bytes();
   const MappedFile* mapped = file.get();
-  return std::shared_ptr<const Bundle>(new Bundle(path, bytes, std::move(file), mapped));
+  return std::shared_ptr<const Bundle>(new Bundle(path, bytes, std::move(file), std::move(allocator), mapped));
 }
 
 std::shared_ptr<const Bundle> Bundle::from_memory(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
-                                                  const std::string& name) {
+                                                  const std::string& name, std::shared_ptr<Allocator> allocator) {
   if (reinterpret_cast<uintptr_t>(bytes.data()) % kAlignment != 0) {
-    auto copy = std::make_shared<Arena>(static_cast<int64_t>(bytes.size()));
+    auto copy = std::make_shared<Arena>(static_cast<int64_t>(bytes.size()), allocator);
     std::copy(bytes.begin(), bytes.end(), copy->data());
     const std::span<const std::byte> aligned(copy->data(), bytes.size());
-    return std::shared_ptr<const Bundle>(new Bundle(name, aligned, std::move(copy)));
+    return std::shared_ptr<const Bundle>(new Bundle(name, aligned, std::move(copy), std::move(allocator)));
   }
-  return std::shared_ptr<const Bundle>(new Bundle(name, bytes, std::move(owner)));
+  return std::shared_ptr<const Bundle>(new Bundle(name, bytes, std::move(owner), std::move(allocator)));
 }
 
 const BundleTensor* Bundle::find(std::string_view tensor) const {

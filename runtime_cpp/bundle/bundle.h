@@ -14,6 +14,7 @@
 
 namespace anyon {
 
+class Allocator;
 class MappedFile;
 
 struct BundleTensor {
@@ -35,18 +36,21 @@ class Bundle {
   static constexpr const char* kFillerPrefix = "__pad__.";  // U8 tensors that fill the gaps between aligned ones
 
   // Throws Error: kIoError (cannot be read), kBadBundle (not a bundle, damaged), kUnsupportedVersion (newer).
-  static std::shared_ptr<const Bundle> open(const std::string& path);
+  // `allocator` (null: the C library's) is what sessions of the bundle take their memory from.
+  static std::shared_ptr<const Bundle> open(const std::string& path, std::shared_ptr<Allocator> allocator = nullptr);
 
   // Reads a bundle that lies in memory. `owner` keeps `bytes` alive as long as the bundle. Bytes that do not start on
   // a 64-byte boundary are copied once. `name` stands in messages where the path would.
   static std::shared_ptr<const Bundle> from_memory(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
-                                                   const std::string& name = "bundle");
+                                                   const std::string& name = "bundle",
+                                                   std::shared_ptr<Allocator> allocator = nullptr);
 
   ~Bundle();
   Bundle(const Bundle&) = delete;
   Bundle& operator=(const Bundle&) = delete;
 
   const std::string& name() const { return name_; }
+  const std::shared_ptr<Allocator>& allocator() const { return allocator_; }
   const std::string& manifest_text() const { return manifest_text_; }
   const nlohmann::json& manifest() const { return *manifest_; }
 
@@ -70,9 +74,10 @@ class Bundle {
 
  private:
   Bundle(std::string name, std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
-         const MappedFile* file = nullptr);
+         std::shared_ptr<Allocator> allocator, const MappedFile* file = nullptr);
 
   const std::string name_;
+  const std::shared_ptr<Allocator> allocator_;
   const std::shared_ptr<const void> owner_;
   const MappedFile* const file_;  // part of owner_; null for a bundle in memory
   std::span<const std::byte> bytes_;

@@ -6,7 +6,9 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <utility>
 
+#include "core/allocator.h"
 #include "core/checked.h"
 #include "core/status.h"
 
@@ -19,16 +21,20 @@ class Arena {
   static constexpr int64_t kAlignment = 64;
 
   Arena() = default;
-  explicit Arena(int64_t bytes) : bytes_(bytes) {
+  // `allocator` null: the C library's memory.
+  explicit Arena(int64_t bytes, const std::shared_ptr<Allocator>& allocator = nullptr) : bytes_(bytes) {
     if (bytes == 0) return;
     int64_t rounded = 0;
     if (bytes < 0 || !checked_round_up(bytes, kAlignment, &rounded)) {
       throw Error(Status::kOutOfMemory, "arena: size " + std::to_string(bytes) + " is out of range");
     }
-    data_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, static_cast<size_t>(rounded))));
+    const auto size = static_cast<size_t>(rounded);
+    void* const memory = allocator ? allocator->allocate(size, kAlignment) : std::aligned_alloc(kAlignment, size);
+    data_ = std::unique_ptr<std::byte, Free>(static_cast<std::byte*>(memory), Free(allocator, size));
     if (!data_) {
-      throw Error(Status::kOutOfMemory, "arena: the system refused " + std::to_string(rounded) +
-                                            " bytes; free memory or use a smaller batch");
+      throw Error(Status::kOutOfMemory, std::string("arena: the ") +
+                                            (allocator ? "application's allocator" : "system") + " refused " +
+                                            std::to_string(rounded) + " bytes; free memory or use a smaller batch");
     }
   }
 
@@ -38,7 +44,11 @@ class Arena {
 
  private:
   struct Free {
-    void operator()(std::byte* p) const { std::free(p); }
+    std::shared_ptr<Allocator> allocator;
+    size_t bytes;
+    Free() : bytes(0) {}
+    Free(std::shared_ptr<Allocator> from, size_t size) : allocator(std::move(from)), bytes(size) {}
+    void operator()(std::byte* p) const { allocator ? allocator->release(p, bytes) : std::free(p); }
   };
   std::unique_ptr<std::byte, Free> data_;
   int64_t bytes_ = 0;

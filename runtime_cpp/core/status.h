@@ -18,6 +18,7 @@ enum class Status : int32_t {
   kBadBundle = 201,
   kUnsupportedVersion = 202,
   kBadTokenizer = 203,
+  kBadSignature = 204,
   // 300-399: programs and backends
   kBadProgram = 300,
   kUnsupportedOp = 301,
@@ -29,6 +30,7 @@ enum class Status : int32_t {
   kCancelled = 500,
   kPoisoned = 501,
   kOutOfMemory = 502,
+  kBusy = 503,
   kInternal = 599,
 };
 

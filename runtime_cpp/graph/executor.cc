@@ -15,7 +15,11 @@ int64_t Limits::default_memory() {
 }
 
 Executor::Executor(const GraphProgram& program, std::shared_ptr<ThreadPool> pool, Isa isa, const Limits& limits)
-    : program_(program), pool_(std::move(pool)), isa_(isa), limits_(limits), memory_(limits.memory) {
+    : program_(program),
+      pool_(std::move(pool)),
+      isa_(isa),
+      limits_(limits),
+      memory_(limits.memory, program.bundle->allocator()) {
   slots_.resize(static_cast<size_t>(program.slots));
   for (const auto& [index, tensor] : program.weights) slot(index) = tensor;
 }

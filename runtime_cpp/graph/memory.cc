@@ -12,6 +12,7 @@ namespace anyon::graph {
 
 struct Memory::Pool {
   int64_t limit = 0;
+  std::shared_ptr<Allocator> allocator;
   int64_t held = 0;  // bytes of all blocks, in use or spare
   std::multimap<int64_t, Arena> spare;
 
@@ -32,14 +33,15 @@ struct Memory::Pool {
                       " of the " + std::to_string(limit) +
                       " it may use (by default half of this machine's memory; use smaller inputs)");
     }
-    Arena block(bytes);
+    Arena block(bytes, allocator);
     held += bytes;
     return block;
   }
 };
 
-Memory::Memory(int64_t limit_bytes) : pool_(std::make_shared<Pool>()) {
+Memory::Memory(int64_t limit_bytes, std::shared_ptr<Allocator> allocator) : pool_(std::make_shared<Pool>()) {
   pool_->limit = limit_bytes;
+  pool_->allocator = std::move(allocator);
 }
 
 Tensor Memory::allocate(DType dtype, const Shape& shape) {

@@ -6,12 +6,16 @@
 
 #include "graph/tensor.h"
 
+namespace anyon {
+class Allocator;
+}
+
 namespace anyon::graph {
 
 // Used by one thread at a time. Tensors may outlive it.
 class Memory {
  public:
-  explicit Memory(int64_t limit_bytes);
+  explicit Memory(int64_t limit_bytes, std::shared_ptr<Allocator> allocator = nullptr);
 
   // A tensor with uninitialised elements. Throws Error(kOutOfMemory) when it does not fit under the limit, and
   // Error(kBadProgram) when a dimension is negative or the size cannot be addressed.

@@ -20,7 +20,7 @@ void AudioBuffer::push(std::span<const float> mono, int rate) {
     require_audio(mono, pushed_);
     samples_.insert(samples_.end(), mono.begin(), mono.end());
   } else {
-    if (!resampler_) resampler_.emplace(rate, sample_rate_);
+    if (!resampler_) resampler_.emplace(rate, sample_rate_, isa_);
     resampler_->push(mono, samples_);
   }
   input_rate_ = rate;

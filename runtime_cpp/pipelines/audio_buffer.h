@@ -13,7 +13,7 @@ namespace anyon {
 // Positions are samples of the recording at `sample_rate`, counted from its start.
 class AudioBuffer {
  public:
-  explicit AudioBuffer(int sample_rate) : sample_rate_(sample_rate) {}
+  explicit AudioBuffer(int sample_rate, Isa isa = selected_isa()) : sample_rate_(sample_rate), isa_(isa) {}
 
   // Appends mono samples at `rate` Hz, the same in every call. Throws Error kBadAudio for samples that are not finite,
   // kInvalidArgument for another rate than before, or after finish(); then nothing has changed.
@@ -32,6 +32,7 @@ class AudioBuffer {
 
  private:
   int sample_rate_;
+  Isa isa_;
   int input_rate_ = 0;
   bool finished_ = false;
   std::optional<Resampler> resampler_;

@@ -19,8 +19,8 @@ BatchedWindows::BatchedWindows(Listener& listener, WindowFinder& finder, PromptH
       history_(history),
       final_(final),
       count_(listener.options().batch_size),
-      cutter_(listener.model().n_mels, row_math(selected_isa())),
-      signals_(static_cast<size_t>(count_), SpeechSignal(listener.model().n_mels, row_math(selected_isa()))),
+      cutter_(listener.model().n_mels, listener.math()),
+      signals_(static_cast<size_t>(count_), SpeechSignal(listener.model().n_mels, listener.math())),
       taken_(static_cast<size_t>(count_), false) {
   listener_.decoder().set_slots(count_);
 }

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/isa.h"
 #include "frontends/utf8.h"
 #include "pipelines/model_setup.h"
 #include "pipelines/prompt.h"
@@ -21,20 +20,21 @@ constexpr int64_t kWordTail = 100;
 }  // namespace
 
 Listener::Listener(WhisperInfo model, const BpeTokenizer& tokenizer, Session& encoder, Session& decoder,
-                   ThreadPool& pool, TranscribeOptions options)
+                   ThreadPool& pool, TranscribeOptions options, Isa isa)
     : model_(std::move(model)),
       options_(std::move(options)),
       tokenizer_(tokenizer),
       pool_(pool),
-      math_(row_math(selected_isa())),
+      isa_(isa),
+      math_(row_math(isa)),
       programs_(encoder, decoder, model_.n_layers, model_.n_vocab),
       decoder_(programs_, pool, math_, model_.n_vocab, model_.n_text_ctx),
       rules_(rule_options(model_, options_), math_),
       fallback_(decoder_, rules_, tokenizer, model_, options_),
       aligner_(programs_, pool, math_, alignment_shape(model_)),
-      log_mel_(model_.n_mels),
+      log_mel_(model_.n_mels, isa),
       mel_(static_cast<size_t>(model_.n_mels) * model_.chunk_frames()),
-      audio_(model_.sample_rate),
+      audio_(model_.sample_rate, isa),
       detector_(model_, options_.language_detection_threshold, options_.language_detection_segments),
       language_(model_.multilingual ? options_.language : "en"),
       language_probability_(language_.empty() ? 0.0 : 1.0) {}
@@ -104,15 +104,19 @@ bool Listener::believe(const WindowText& text, const SignalEvidence& evidence) {
   ++info_.windows;
   info_.fallbacks += text.fallbacks;
   info_.tokens += static_cast<int64_t>(text.tokens.size());
-  // The model itself takes the window for silence, or the signal is hardly speech, and the text is not likely enough to
-  // contradict that.
-  const bool doubtful =
-      options_.speech_gate && (model_doubts_speech(text.no_speech_prob, text.avg_logprob, text.compression_ratio) ||
-                               text_is_unfounded(evidence, text.avg_logprob));
+  const bool doubtful = is_doubtful(text, evidence);
   if (doubtful) ++info_.gated;
-  const bool silent = options_.no_speech_threshold && text.no_speech_prob > *options_.no_speech_threshold &&
-                      !(options_.log_prob_threshold && text.avg_logprob > *options_.log_prob_threshold);
-  return !doubtful && !silent;
+  return !doubtful && !is_silent(text);
+}
+
+bool Listener::is_doubtful(const WindowText& text, const SignalEvidence& evidence) const {
+  return options_.speech_gate && (model_doubts_speech(text.no_speech_prob, text.avg_logprob, text.compression_ratio) ||
+                                  text_is_unfounded(evidence, text.avg_logprob));
+}
+
+bool Listener::is_silent(const WindowText& text) const {
+  return options_.no_speech_threshold && text.no_speech_prob > *options_.no_speech_threshold &&
+         !(options_.log_prob_threshold && text.avg_logprob > *options_.log_prob_threshold);
 }
 
 bool Listener::clear_speech_after(int32_t token, const SpeechSignal& signal, int64_t size) const {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/function_ref.h"
+#include "core/isa.h"
 #include "core/threads.h"
 #include "frontends/bpe_tokenizer.h"
 #include "frontends/log_mel.h"
@@ -42,11 +43,13 @@ class Listener {
  public:
   // Tokenizer, sessions and pool must outlive the listener.
   Listener(WhisperInfo model, const BpeTokenizer& tokenizer, Session& encoder, Session& decoder, ThreadPool& pool,
-           TranscribeOptions options);
+           TranscribeOptions options, Isa isa);
 
   const WhisperInfo& model() const { return model_; }
   const TranscribeOptions& options() const { return options_; }
   const BpeTokenizer& tokenizer() const { return tokenizer_; }
+  Isa isa() const { return isa_; }
+  const RowMath& math() const { return math_; }
   AudioBuffer& audio() { return audio_; }
   const AudioBuffer& audio() const { return audio_; }
   Seq2SeqDecoder& decoder() { return decoder_; }
@@ -79,6 +82,10 @@ class Listener {
 
   // Tokens of a decoding done, counted; whether text was heard at all, rather than silence or something doubtful.
   bool believe(const WindowText& text, const SignalEvidence& evidence);
+  // The model itself takes the window for silence, or the signal is hardly speech, and the text is not likely enough to
+  // contradict that.
+  bool is_doubtful(const WindowText& text, const SignalEvidence& evidence) const;
+  bool is_silent(const WindowText& text) const;
   // Whether the token is a timestamp after which the signal clearly speaks on, in a window of `size` frames.
   bool clear_speech_after(int32_t token, const SpeechSignal& signal, int64_t size) const;
   // Segments of a text and where the next window begins, as far as the model's timestamps and the signal say so.
@@ -93,6 +100,7 @@ class Listener {
   const TranscribeOptions options_;
   const BpeTokenizer& tokenizer_;
   ThreadPool& pool_;
+  const Isa isa_;
   const RowMath& math_;
   WhisperPrograms programs_;
   Seq2SeqDecoder decoder_;

@@ -6,11 +6,11 @@
 #include <limits>
 #include <optional>
 
-#include "core/isa.h"
 #include "loops/random.h"
 #include "pipelines/batched_windows.h"
 #include "pipelines/final_segments.h"
 #include "pipelines/listener.h"
+#include "pipelines/preview.h"
 #include "pipelines/prompt.h"
 #include "pipelines/silence_skip.h"
 #include "pipelines/small_advances.h"
@@ -22,16 +22,18 @@ namespace anyon {
 class Transcriber::Impl {
  public:
   Impl(WhisperInfo model, const BpeTokenizer& tokenizer, Session& encoder, Session& decoder, ThreadPool& pool,
-       TranscribeOptions options)
-      : listener_(std::move(model), tokenizer, encoder, decoder, pool, std::move(options)),
+       TranscribeOptions options, Isa isa)
+      : listener_(std::move(model), tokenizer, encoder, decoder, pool, std::move(options), isa),
         finder_(model_, listener_.audio(), options_.clip_timestamps),
-        signal_(model_.n_mels, row_math(selected_isa())),
-        history_(model_, tokenizer, options_) {
+        signal_(model_.n_mels, row_math(isa)),
+        history_(model_, tokenizer, options_),
+        preview_(listener_) {
     if (options_.draft) draft_.emplace(make_draft());
     if (options_.batch_size > 1) batched_.emplace(listener_, finder_, history_, final_);
   }
 
   StepResult step(FunctionRef<bool()> should_stop);
+  std::string preview(FunctionRef<bool()> should_stop);
 
   AudioBuffer& audio() { return listener_.audio(); }
   const std::vector<Segment>& segments() const { return final_.segments(); }
@@ -58,6 +60,7 @@ class Transcriber::Impl {
   PromptHistory history_;
   FinalSegments final_;
   SmallAdvances advances_;
+  Preview preview_;
   std::optional<Draft> draft_;
   std::optional<BatchedWindows> batched_;
   bool first_window_ = true;
@@ -92,6 +95,18 @@ StepResult Transcriber::Impl::step(FunctionRef<bool()> should_stop) {
   if (found == WindowFinder::Found::kNeedAudio) return StepResult::kNeedAudio;
   if (listener_.language().empty() && !listener_.detect_language(finder_)) return StepResult::kNeedAudio;
   return transcribe_window(finder_.window(), should_stop);
+}
+
+std::string Transcriber::Impl::preview(FunctionRef<bool()> should_stop) {
+  if (batched_) {
+    throw Error(Status::kUnsupportedOption, "preview: windows of a batch are cut at pauses later: use batch_size 1");
+  }
+  if (finder_.find() == WindowFinder::Found::kDone) return "";
+  Window window;
+  window.seek = finder_.seek();
+  const int64_t heard = std::min(finder_.clip_end(), audio().end() / model_.hop_length);
+  window.size = std::min<int64_t>(model_.chunk_frames(), heard - window.seek);
+  return preview_.text(window, history_, first_window_, should_stop);
 }
 
 StepResult Transcriber::Impl::transcribe_window(const Window& window, FunctionRef<bool()> should_stop) {
@@ -197,7 +212,7 @@ void Transcriber::Impl::keep(std::vector<Segment> segments, const WindowText& te
 }
 
 Transcriber::Transcriber(WhisperInfo model, const BpeTokenizer& tokenizer, Session& encoder, Session& decoder,
-                         ThreadPool& pool, TranscribeOptions options) {
+                         ThreadPool& pool, TranscribeOptions options, Isa isa) {
   options.validate(model);
   if (tokenizer.n_vocab() > model.n_vocab) {
     throw Error(Status::kBadBundle, "tokenizer: it has more tokens than the model");
@@ -208,7 +223,7 @@ Transcriber::Transcriber(WhisperInfo model, const BpeTokenizer& tokenizer, Sessi
                     std::to_string(decoder.max_slots()) +
                     " that this backend decodes together: use batch_size=1, or backend='native'");
   }
-  impl_ = std::make_unique<Impl>(std::move(model), tokenizer, encoder, decoder, pool, std::move(options));
+  impl_ = std::make_unique<Impl>(std::move(model), tokenizer, encoder, decoder, pool, std::move(options), isa);
 }
 
 Transcriber::~Transcriber() = default;
@@ -219,6 +234,10 @@ void Transcriber::push(std::span<const float> mono, int sample_rate) {
 
 void Transcriber::finish() {
   impl_->audio().finish();
+}
+
+std::string Transcriber::preview(FunctionRef<bool()> should_stop) {
+  return impl_->preview([&] { return cancelled_.load(std::memory_order_relaxed) || should_stop(); });
 }
 
 StepResult Transcriber::step(FunctionRef<bool()> should_stop) {

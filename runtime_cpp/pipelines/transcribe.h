@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/function_ref.h"
+#include "core/isa.h"
 #include "pipelines/step_result.h"
 #include "pipelines/transcribe_info.h"
 #include "pipelines/transcribe_options.h"
@@ -28,9 +29,10 @@ class ThreadPool;
 class Transcriber {
  public:
   // Tokenizer, sessions and pool must outlive the transcriber. The sessions' states are its own meanwhile.
-  // Throws Error when the options or the programs do not fit the model.
+  // `isa` is for what is computed outside the sessions. Throws Error when the options or the programs do not fit the
+  // model.
   Transcriber(WhisperInfo model, const BpeTokenizer& tokenizer, Session& encoder, Session& decoder, ThreadPool& pool,
-              TranscribeOptions options);
+              TranscribeOptions options, Isa isa = selected_isa());
   ~Transcriber();
   Transcriber(const Transcriber&) = delete;
   Transcriber& operator=(const Transcriber&) = delete;
@@ -40,6 +42,10 @@ class Transcriber {
   void push(std::span<const float> mono, int sample_rate);
   // No more audio will come.
   void finish();
+
+  // For live captions: the text, so far as it can be told, of what was pushed after the last final segment; it may
+  // change with every call. Changes nothing in the result. Throws Error kUnsupportedOption with batch_size above 1.
+  std::string preview(FunctionRef<bool()> should_stop);
 
   // Works on at most one window; with batch_size above 1 on as many together, until the first of them is done, and
   // kNeedAudio until so many are here. `should_stop` is asked before each token and each program run.

@@ -160,7 +160,7 @@ void NativeSession::grow_arena(int64_t bytes) {
   // A little more than asked for, so that a dimension that creeps up does not allocate every time.
   ++arena_generation_;
   arena_ = Arena();
-  arena_ = Arena(bytes + bytes / 8);
+  arena_ = Arena(bytes + bytes / 8, program_.bundle->allocator());
 }
 
 // Room for what is made of held inputs, in the slot that runs alone.
@@ -168,7 +168,7 @@ void NativeSession::give_held_room(const Plan& plan) {
   Arena& held = selected_.front()->held;
   if (plan.held_bytes <= held.size()) return;
   held = Arena();
-  held = Arena(plan.held_bytes);
+  held = Arena(plan.held_bytes, program_.bundle->allocator());
 }
 
 Slot& NativeSession::only_slot(const char* what) const {

@@ -54,7 +54,7 @@ void Slot::copy_inputs(const Program& program, std::span<const TensorView> input
   }
   if (total > memory.size()) {
     memory = Arena();
-    memory = Arena(total);
+    memory = Arena(total, program.bundle->allocator());
   }
   copies.assign(inputs.size(), nullptr);
   for (size_t i = 0; i < inputs.size(); ++i) {

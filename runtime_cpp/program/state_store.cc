@@ -52,7 +52,7 @@ void StateStore::reserve(int64_t rows) {
       throw Error(Status::kOutOfMemory, program_.where + ": state '" + program_.states[i].name + "' of batch " +
                                             std::to_string(rows) + " is too large; use a smaller batch");
     }
-    Arena grown(bytes);
+    Arena grown(bytes, program_.bundle->allocator());
     if (program_.states[i].kind == StateKind::kAppend) {
       for (const int32_t row : rows_) {
         copy_positions(i, current_[i].at(row * row_bytes_[i]), grown.at(row * row_bytes_[i]));
@@ -61,7 +61,7 @@ void StateStore::reserve(int64_t rows) {
       std::memcpy(grown.data(), current_[i].data(), static_cast<size_t>(batch_ * row_bytes_[i]));
     }
     current_[i] = std::move(grown);
-    if (program_.states[i].kind == StateKind::kReplace) next_[i] = Arena(bytes);
+    if (program_.states[i].kind == StateKind::kReplace) next_[i] = Arena(bytes, program_.bundle->allocator());
     append_[i].data = current_[i].data();
   }
   row_capacity_ = rows;

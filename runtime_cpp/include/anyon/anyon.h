@@ -5,15 +5,17 @@
  *   anyon_transcribe_params params = anyon_transcribe_params_default();
  *   if (anyon_model_load("tiny.en.anyon", NULL, &model) != ANYON_OK) puts(anyon_model_error(model));
  *   else if (anyon_session_create(model, NULL, &session) == ANYON_OK &&
- *            anyon_session_transcribe(session, pcm, samples, 16000, &params) == ANYON_OK) puts(anyon_session_text(session));
+ *            anyon_session_transcribe(session, pcm, samples, 16000, &params) == ANYON_OK)
+ * puts(anyon_session_text(session));
  *
  * Conventions
  * - Every function that can fail returns an anyon_status; the message is kept by the handle it concerns.
  * - A function that makes a handle gives one even when it fails (NULL only when memory for that is missing), so that
  *   its error can be read. Free it as any other. Freeing NULL does nothing.
  * - Structs that the caller fills begin with their own size; take them from their *_default() function, then change
- *   fields. NULL in place of such a struct stands for the defaults. A library older than the caller refuses a struct
- *   with fields it does not know unless they are zero.
+ *   fields. NULL in place of such a struct stands for the defaults. Fields are only ever added at the end: a newer
+ *   library takes the defaults of those the caller does not have, an older one refuses those it does not know unless
+ *   they are zero. Bindings of other languages call *_init() with the size they know.
  * - Structs that the library fills (anyon_segment, anyon_transcribe_info) are read through pointers and may become
  *   longer in a later version. anyon_word is an array element and never changes.
  * - Text is UTF-8 and ends with a zero byte. Strings and arrays passed in are only read during the call.
@@ -21,7 +23,7 @@
  * - The library never throws, aborts, exits, prints, or changes the process's state (locale, signals, environment);
  *   it keeps no state between handles. Callbacks must not throw or longjmp through it, and must not call the handle
  *   that is calling them, but for its *_cancel function.
- * - Two environment variables are read when a model is loaded without `isa`: ANYON_ISA, and nothing else.
+ * - The environment variable ANYON_ISA is read when a model is loaded without `isa`; no other is.
  *
  * Threads
  * - A model is immutable: any number of threads may make sessions of it at once. Free it when you like; sessions keep
@@ -98,7 +100,8 @@ ANYON_API const char* anyon_status_name(anyon_status status) ANYON_NOEXCEPT;
 
 ANYON_API const char* anyon_version(void) ANYON_NOEXCEPT; /* "0.1.0" */
 ANYON_API int32_t anyon_abi_version(void) ANYON_NOEXCEPT;
-ANYON_API int32_t anyon_bundle_format_version(void) ANYON_NOEXCEPT; /* the newest format it reads; it reads all before */
+ANYON_API int32_t anyon_bundle_format_version(void)
+    ANYON_NOEXCEPT; /* the newest format it reads; it reads all before */
 
 typedef int32_t anyon_capability;
 enum {
@@ -150,7 +153,12 @@ typedef struct anyon_model_params {
   void* progress_user;
 } anyon_model_params;
 
-ANYON_API anyon_model_params anyon_model_params_default(void) ANYON_NOEXCEPT;
+ANYON_API void anyon_model_params_init(anyon_model_params* params, size_t size) ANYON_NOEXCEPT;
+static inline anyon_model_params anyon_model_params_default(void) ANYON_NOEXCEPT {
+  anyon_model_params params;
+  anyon_model_params_init(&params, sizeof(params));
+  return params;
+}
 
 /* Maps a bundle file. Do not change or cut the file while the model or a session of it lives; replace it by renaming.
  */
@@ -200,7 +208,12 @@ typedef struct anyon_session_params {
   int32_t threads; /* that compute, the caller's included, 1..256; 0 (default): one for each fast core, at most 4 */
 } anyon_session_params;
 
-ANYON_API anyon_session_params anyon_session_params_default(void) ANYON_NOEXCEPT;
+ANYON_API void anyon_session_params_init(anyon_session_params* params, size_t size) ANYON_NOEXCEPT;
+static inline anyon_session_params anyon_session_params_default(void) ANYON_NOEXCEPT {
+  anyon_session_params params;
+  anyon_session_params_init(&params, sizeof(params));
+  return params;
+}
 
 ANYON_API anyon_status anyon_session_create(const anyon_model* model, const anyon_session_params* params,
                                             anyon_session** session) ANYON_NOEXCEPT;
@@ -305,7 +318,7 @@ typedef struct anyon_transcribe_params {
   size_t clip_timestamp_count;
 
   /* Language detection: windows are heard until one is surer than the threshold. */
-  float language_detection_threshold; /* 0.5 */
+  float language_detection_threshold;  /* 0.5 */
   int32_t language_detection_segments; /* 1 */
 
   /* Called from the thread that transcribes; each may be NULL. */
@@ -315,7 +328,12 @@ typedef struct anyon_transcribe_params {
   void* user;
 } anyon_transcribe_params;
 
-ANYON_API anyon_transcribe_params anyon_transcribe_params_default(void) ANYON_NOEXCEPT;
+ANYON_API void anyon_transcribe_params_init(anyon_transcribe_params* params, size_t size) ANYON_NOEXCEPT;
+static inline anyon_transcribe_params anyon_transcribe_params_default(void) ANYON_NOEXCEPT {
+  anyon_transcribe_params params;
+  anyon_transcribe_params_init(&params, sizeof(params));
+  return params;
+}
 
 /* Transcribes a whole recording: `samples` mono samples (-1..1) at `sample_rate` Hz. The result is the session's until
  * its next transcription. After ANYON_ERROR_CANCELLED, what was final by then is there. ANYON_ERROR_BUSY: a stream is

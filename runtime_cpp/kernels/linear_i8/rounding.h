@@ -56,9 +56,9 @@ inline void quantize(const float* x, int64_t count, const InputScale& scale, uin
   const Vec inverse = set1(scale.inverse), zero_point = set1(static_cast<float>(scale.zero - kInputLow));
   const Vec highest = set1(255.0f);
   const auto byte = [&](Vec value) {
-    const Vec q = max(min(fma(value, inverse, zero_point), highest), zero());
+    const Vec scaled = max(min(fma(value, inverse, zero_point), highest), zero());
     // Rounded before it is moved, so that every ISA breaks ties alike.
-    return kInputLow == 0 ? q : add(rounded(q), set1(static_cast<float>(kInputLow)));
+    return kInputLow == 0 ? scaled : add(rounded(scaled), set1(static_cast<float>(kInputLow)));
   };
   int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes) store_bytes(q + i, byte(load(x + i)));
