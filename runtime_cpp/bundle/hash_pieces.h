@@ -24,7 +24,7 @@ inline std::string hash_in_pieces(std::span<const std::byte> bytes, const std::s
     const int64_t piece = std::min(kHashPiece, total - done);
     hash.update(bytes.subspan(static_cast<size_t>(done), static_cast<size_t>(piece)));
     done += piece;
-    if (!keep_going(done, total)) throw Error(Status::kCancelled, file + ": its verification was cancelled");
+    if (!keep_going(done, total)) throw_error(Status::kCancelled, {file, ": its verification was cancelled"});
   }
   return hex_text(hash.finish());
 }

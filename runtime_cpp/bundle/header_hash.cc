@@ -23,19 +23,19 @@ std::string header_hash(std::span<const std::byte> header, size_t digits) {
 }
 
 void check_header_hash(std::span<const std::byte> header, const std::string& stated, const std::string& file) {
-  const auto fail = [&](const std::string& problem) {
-    throw Error(Status::kBadBundle, file + ": header: " + problem + " (a damaged file? make or download it again)");
+  const auto fail = [&](Parts problem) {
+    throw_error(Status::kBadBundle, {file, ": header: ", problem, " (a damaged file? make or download it again)"});
   };
   const bool digits = stated.size() == kDigits && stated.find_first_not_of("0123456789abcdef") == std::string::npos;
-  if (!digits) fail("'" + std::string(kHeaderHashKey) + "' is not 64 hexadecimal digits");
+  if (!digits) fail({"'", kHeaderHashKey, "' is not 64 hexadecimal digits"});
   const std::string_view text(reinterpret_cast<const char*>(header.data()), header.size());
   const size_t at = text.find(stated);
   // Digits written as escapes are not found; what stands twice does not say which place counts as zeros.
   if (at == std::string_view::npos || text.find(stated, at + 1) != std::string_view::npos) {
-    fail("the digits of '" + std::string(kHeaderHashKey) + "' do not stand exactly once in it");
+    fail({"the digits of '", kHeaderHashKey, "' do not stand exactly once in it"});
   }
   const std::string actual = header_hash(header, at);
-  if (actual != stated) fail("it has SHA-256 " + actual + ", it says " + stated);
+  if (actual != stated) fail({"it has SHA-256 ", actual, ", it says ", stated});
 }
 
 }  // namespace anyon

@@ -37,9 +37,7 @@ class SignatureReader {
  public:
   explicit SignatureReader(std::string where) : where_(std::move(where)) {}
 
-  [[noreturn]] void fail(const std::string& problem) const {
-    throw Error(Status::kBadSignature, where_ + ": " + problem);
-  }
+  [[noreturn]] void fail(Parts problem) const { throw_error(Status::kBadSignature, {where_, ": ", problem}); }
 
   // The statement that the envelope carries, once its signature has been verified.
   Statement read(std::string_view text, const P256PublicKey& key) const;
@@ -52,35 +50,34 @@ class SignatureReader {
 
   const Json& member(const Json& object, const char* key) const {
     const auto found = object.is_object() ? object.find(key) : object.end();
-    if (found == object.end()) fail("it has no '" + std::string(key) + "'");
+    if (found == object.end()) fail({"it has no '", key, "'"});
     return *found;
   }
   const std::string& text(const Json& object, const char* key) const {
     const Json& value = member(object, key);
-    if (!value.is_string()) fail("'" + std::string(key) + "' is not text");
+    if (!value.is_string()) fail({"'", key, "' is not text"});
     return value.get_ref<const std::string&>();
   }
   const Json::array_t& list(const Json& object, const char* key) const {
     const Json& value = member(object, key);
-    if (!value.is_array()) fail("'" + std::string(key) + "' is not a list");
+    if (!value.is_array()) fail({"'", key, "' is not a list"});
     return value.get_ref<const Json::array_t&>();
   }
   void expect(const Json& object, const char* key, std::string_view expected) const {
     const std::string& actual = text(object, key);
     if (actual != expected) {
-      fail("'" + std::string(key) + "' is '" + actual.substr(0, 100) + "', only '" + std::string(expected) +
-           "' can be verified");
+      fail({"'", key, "' is '", actual.substr(0, 100), "', only '", expected, "' can be verified"});
     }
   }
   std::string bytes(const Json& object, const char* key) const {
     std::optional<std::string> decoded = base64_bytes(text(object, key));
-    if (!decoded) fail("'" + std::string(key) + "' is not base64");
+    if (!decoded) fail({"'", key, "' is not base64"});
     return *std::move(decoded);
   }
   const std::string& digits(const Json& object, const char* key) const {
     const std::string& value = text(object, key);
     if (value.size() != 64 || value.find_first_not_of("0123456789abcdef") != std::string::npos) {
-      fail("'" + std::string(key) + "' is not a SHA-256 of 64 lower-case hexadecimal digits");
+      fail({"'", key, "' is not a SHA-256 of 64 lower-case hexadecimal digits"});
     }
     return value;
   }
@@ -94,7 +91,7 @@ class SignatureReader {
 void SignatureReader::verify_envelope(const Json& envelope, const std::string& payload,
                                       const P256PublicKey& key) const {
   const Json::array_t& signatures = list(envelope, "signatures");
-  if (signatures.size() != 1) fail("it has " + std::to_string(signatures.size()) + " signatures instead of one");
+  if (signatures.size() != 1) fail({"it has ", signatures.size(), " signatures instead of one"});
   const std::string signature = bytes(signatures[0], "sig");
   // What is signed is DSSE's pre-authentication encoding, which ties the payload to its type.
   std::string signed_text = "DSSEv1 " + std::to_string(kPayloadType.size()) + " ";
@@ -103,7 +100,7 @@ void SignatureReader::verify_envelope(const Json& envelope, const std::string& p
   Sha256 hash;
   hash.update(std::as_bytes(std::span(signed_text)));
   if (!key.verify(hash.finish(), {reinterpret_cast<const uint8_t*>(signature.data()), signature.size()})) {
-    fail("it does not verify with this key (made with another key, or changed since)");
+    fail({"it does not verify with this key (made with another key, or changed since)"});
   }
 }
 
@@ -111,7 +108,7 @@ Statement SignatureReader::statement_of(const Json& json) const {
   expect(json, "_type", kStatementType);
   expect(json, "predicateType", kPredicateType);
   const Json::array_t& subjects = list(json, "subject");
-  if (subjects.size() != 1) fail("it has " + std::to_string(subjects.size()) + " subjects instead of one");
+  if (subjects.size() != 1) fail({"it has ", subjects.size(), " subjects instead of one"});
   Statement statement{text(subjects[0], "name"), {}};
 
   const Json& predicate = member(json, "predicate");
@@ -119,9 +116,8 @@ Statement SignatureReader::statement_of(const Json& json) const {
   expect(serialization, "method", "files");
   expect(serialization, "hash_type", "sha256");
   const Json::array_t& resources = list(predicate, "resources");
-  if (resources.empty()) fail("it lists no file");
-  if (resources.size() > limits::kSignedFiles)
-    fail("it lists more than " + std::to_string(limits::kSignedFiles) + " files");
+  if (resources.empty()) fail({"it lists no file"});
+  if (resources.size() > limits::kSignedFiles) fail({"it lists more than ", limits::kSignedFiles, " files"});
   Sha256 all;
   std::set<std::string> names;
   for (const Json& resource : resources) {
@@ -134,23 +130,22 @@ Statement SignatureReader::statement_of(const Json& json) const {
     all.update(std::as_bytes(std::span(raw)));
     statement.resources.push_back({text(resource, "name"), digest});
     if (!names.insert(statement.resources.back().name).second) {
-      fail("it lists '" + statement.resources.back().name.substr(0, 100) + "' twice");
+      fail({"it lists '", statement.resources.back().name.substr(0, 100), "' twice"});
     }
   }
   if (hex_text(all.finish()) != digits(member(subjects[0], "digest"), "sha256")) {
-    fail("its subject's hash is not that of the files it lists");
+    fail({"its subject's hash is not that of the files it lists"});
   }
   return statement;
 }
 
 Statement SignatureReader::read(std::string_view signature, const P256PublicKey& key) const {
-  if (signature.size() > limits::kSignatureBytes)
-    fail("it has more than " + std::to_string(limits::kSignatureBytes) + " bytes");
+  if (signature.size() > limits::kSignatureBytes) fail({"it has more than ", limits::kSignatureBytes, " bytes"});
   const Json json = parse(signature, "not a sigstore bundle");
   expect(json, "mediaType", kMediaType);
   const Json& material = member(json, "verificationMaterial");
   if (!material.is_object() || !material.contains("publicKey")) {
-    fail("it was not made with a key (only `model_signing sign key` can be verified, no certificates)");
+    fail({"it was not made with a key (only `model_signing sign key` can be verified, no certificates)"});
   }
   const Json& envelope = member(json, "dsseEnvelope");
   expect(envelope, "payloadType", kPayloadType);
@@ -171,8 +166,8 @@ std::vector<Resource> candidates(const Statement& statement, const Bundle& bundl
   // A signature of one file calls it "." and gives its name to the subject.
   if (statement.resources.size() == 1 && statement.resources[0].name == ".") {
     if (statement.subject != name) {
-      reader.fail("it is for '" + statement.subject.substr(0, 100) +
-                  "', this file has another name (rename it back, or sign it under its new name)");
+      reader.fail({"it is for '", statement.subject.substr(0, 100),
+                   "', this file has another name (rename it back, or sign it under its new name)"});
     }
     return statement.resources;
   }
@@ -181,8 +176,8 @@ std::vector<Resource> candidates(const Statement& statement, const Bundle& bundl
     if (last_part(resource.name) == name) named.push_back(resource);
   }
   if (named.empty()) {
-    reader.fail("it lists " + std::to_string(statement.resources.size()) + " files of '" +
-                statement.subject.substr(0, 100) + "', and none of them is called '" + std::string(name) + "'");
+    reader.fail({"it lists ", statement.resources.size(), " files of '", statement.subject.substr(0, 100),
+                 "', and none of them is called '", name, "'"});
   }
   return named;
 }
@@ -204,8 +199,8 @@ void verify_signature(const Bundle& bundle, std::string_view signature_json, std
   for (const Resource& resource : signed_files) {
     if (resource.digest == actual) return;
   }
-  reader.fail("it is for a file with SHA-256 " + signed_files[0].digest + ", this one has " + actual +
-              " (changed since it was signed; make or download it again)");
+  reader.fail({"it is for a file with SHA-256 ", signed_files[0].digest, ", this one has ", actual,
+               " (changed since it was signed; make or download it again)"});
 }
 
 }  // namespace anyon

@@ -28,14 +28,14 @@ class CallbackAllocator final : public Allocator {
 
 std::shared_ptr<Allocator> allocator_of(const anyon_allocator& functions) {
   if ((functions.allocate == nullptr) != (functions.release == nullptr)) {
-    refuse("allocator: allocate and release belong together: set both or neither");
+    refuse({"allocator: allocate and release belong together: set both or neither"});
   }
   return functions.allocate == nullptr ? nullptr : std::make_shared<CallbackAllocator>(functions);
 }
 
 void report(const anyon_model_params& params, uint64_t done, uint64_t total) {
   if (params.progress != nullptr && params.progress(params.progress_user, done, total) != 0) {
-    throw Error(Status::kCancelled, "model: loading was cancelled");
+    throw_error(Status::kCancelled, {"model: loading was cancelled"});
   }
 }
 
@@ -43,17 +43,16 @@ std::shared_ptr<const Bundle> read_bundle(anyon_read_callback read, void* user, 
                                           const anyon_model_params& params,
                                           const std::shared_ptr<Allocator>& allocator) {
   constexpr uint64_t kPiece = 4 << 20;  // between two reports of progress
-  if (total == 0) throw Error(Status::kBadBundle, "bundle: it has no bytes (an incomplete download?)");
-  if (total > static_cast<uint64_t>(limits::kMemory)) refuse("total_bytes: " + std::to_string(total) + " is out of range");
+  if (total == 0) throw_error(Status::kBadBundle, {"bundle: it has no bytes (an incomplete download?)"});
+  if (total > static_cast<uint64_t>(limits::kMemory)) refuse({"total_bytes: ", total, " is out of range"});
   const auto memory = std::make_shared<Arena>(static_cast<int64_t>(total), allocator);
   for (uint64_t done = 0; done < total;) {
     report(params, done, total);
     const uint64_t wanted = std::min(kPiece, total - done);
     const int64_t got = read(user, done, memory->data() + done, static_cast<size_t>(wanted));
     if (got <= 0 || static_cast<uint64_t>(got) > wanted) {
-      throw Error(Status::kIoError, "bundle: reading " + std::to_string(wanted) + " bytes at byte " +
-                                        std::to_string(done) + " of " + std::to_string(total) + " gave " +
-                                        std::to_string(got));
+      throw_error(Status::kIoError,
+                  {"bundle: reading ", wanted, " bytes at byte ", done, " of ", total, " gave ", got});
     }
     done += static_cast<uint64_t>(got);
   }
@@ -67,12 +66,12 @@ std::string signature_beside(const Bundle& bundle) {
   try {
     const MappedFile file(path);
     if (file.bytes().size() > limits::kSignatureBytes) {
-      throw Error(Status::kBadSignature, path + ": is larger than any signature");
+      throw_error(Status::kBadSignature, {path, ": is larger than any signature"});
     }
     return std::string(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
   } catch (const Error& error) {
     if (error.status() == Status::kBadSignature) throw;
-    throw Error(Status::kBadSignature, std::string(error.what()) + ": a public key asks for a signature, so give one");
+    throw_error(Status::kBadSignature, {error.what(), ": a public key asks for a signature, so give one"});
   }
 }
 
@@ -83,9 +82,8 @@ void verify(const Bundle& bundle, const anyon_model_params& params) {
            params.progress(params.progress_user, static_cast<uint64_t>(done), static_cast<uint64_t>(total)) == 0;
   };
   if (params.public_key_pem != nullptr) {
-    const std::string signature = params.signature == nullptr
-                                      ? signature_beside(bundle)
-                                      : std::string(params.signature, params.signature_bytes);
+    const std::string signature =
+        params.signature == nullptr ? signature_beside(bundle) : std::string(params.signature, params.signature_bytes);
     verify_signature(bundle, signature, params.public_key_pem, keep_going);
   } else if (params.verify_data != 0) {
     bundle.verify_data(keep_going);
@@ -137,7 +135,7 @@ using namespace anyon::capi;
 
 anyon_status anyon_model_load(const char* path, const anyon_model_params* params, anyon_model** model) noexcept {
   return load(params, model, [&](const anyon_model_params&, std::shared_ptr<Allocator> allocator) {
-    if (path == nullptr) refuse("path: NULL");
+    if (path == nullptr) refuse({"path: NULL"});
     return Bundle::open(path, std::move(allocator));
   });
 }
@@ -146,7 +144,7 @@ anyon_status anyon_model_load_memory(const void* data, size_t bytes, void (*rele
                                      const anyon_model_params* params, anyon_model** model) noexcept {
   bool owned = false;  // whether the bundle calls `release`
   const anyon_status status = load(params, model, [&](const anyon_model_params&, std::shared_ptr<Allocator> allocator) {
-    if (data == nullptr) refuse("data: NULL");
+    if (data == nullptr) refuse({"data: NULL"});
     const std::shared_ptr<const void> owner(data, [release, user](const void*) {
       if (release != nullptr) release(user);
     });
@@ -160,7 +158,7 @@ anyon_status anyon_model_load_memory(const void* data, size_t bytes, void (*rele
 anyon_status anyon_model_load_callback(anyon_read_callback read, void* user, uint64_t total_bytes,
                                        const anyon_model_params* params, anyon_model** model) noexcept {
   return load(params, model, [&](const anyon_model_params& known, const std::shared_ptr<Allocator>& allocator) {
-    if (read == nullptr) refuse("read: NULL");
+    if (read == nullptr) refuse({"read: NULL"});
     return read_bundle(read, user, total_bytes, known, allocator);
   });
 }

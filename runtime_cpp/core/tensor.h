@@ -43,7 +43,7 @@ class Shape {
   Shape(std::initializer_list<int64_t> dims) : Shape(std::span<const int64_t>(dims.begin(), dims.size())) {}
   explicit Shape(std::span<const int64_t> dims) {
     if (dims.size() > kMaxRank) {
-      throw Error(Status::kBadProgram, "shape: more than 8 dimensions are not supported");
+      throw_error(Status::kBadProgram, {"shape: more than 8 dimensions are not supported"});
     }
     rank_ = static_cast<int>(dims.size());
     for (int i = 0; i < rank_; ++i) dims_[i] = dims[i];

@@ -52,7 +52,7 @@ class Parser {
   void parse_symbols(const JsonReader& dims) {
     for (const auto& [name, bounds] : dims.members(limits::kGraphSymbols)) {
       const std::vector<JsonReader> pair = bounds.items(2);
-      if (pair.size() != 2 || name.empty()) bounds.fail("is not a named [smallest, largest]");
+      if (pair.size() != 2 || name.empty()) bounds.fail({"is not a named [smallest, largest]"});
       const int64_t min = pair[0].integer(0, limits::kDimension);
       program_.symbols.push_back({name, min, pair[1].integer(min, limits::kDimension)});
     }
@@ -62,7 +62,7 @@ class Parser {
     json.only({"name", "dtype", "shape"});
     const JsonReader dtype = json.at("dtype");
     const std::optional<DType> known = dtype_from_text(dtype.text());
-    if (!known) dtype.fail("'" + dtype.text() + "' is not a type known to this version (made by a newer anyon?)");
+    if (!known) dtype.fail({"'", dtype.text(), "' is not a type known to this version (made by a newer anyon?)"});
     ProgramPort port;
     port.dtype = *known;
     ValueInfo info{json.at("name").text(), *known, {}};
@@ -74,7 +74,7 @@ class Parser {
       }
       const auto found = std::find_if(program_.symbols.begin(), program_.symbols.end(),
                                       [&](const Symbol& symbol) { return symbol.name == dim.text(); });
-      if (found == program_.symbols.end()) dim.fail("'" + dim.text() + "' is not among the program's dims");
+      if (found == program_.symbols.end()) dim.fail({"'", dim.text(), "' is not among the program's dims"});
       port.dims.push_back({static_cast<int>(found - program_.symbols.begin()), 0});
       info.dims.push_back(dim.text());
     }
@@ -83,8 +83,8 @@ class Parser {
   }
 
   int define(const std::string& name, const JsonReader& where) {
-    if (name.empty()) where.fail("a value has no name");
-    if (!scopes_.back().emplace(name, next_slot_).second) where.fail("'" + name + "' is defined twice");
+    if (name.empty()) where.fail({"a value has no name"});
+    if (!scopes_.back().emplace(name, next_slot_).second) where.fail({"'", name, "' is defined twice"});
     return next_slot_++;
   }
 
@@ -95,7 +95,7 @@ class Parser {
     }
     const BundleTensor* tensor = program_.bundle->find(name);
     if (tensor == nullptr) {
-      where.fail("'" + name.substr(0, 100) + "' is neither a tensor nor made by a node before this one (a cycle?)");
+      where.fail({"'", name.substr(0, 100), "' is neither a tensor nor made by a node before this one (a cycle?)"});
     }
     const int slot = next_slot_++;
     scopes_.front().emplace(name, slot);
@@ -107,8 +107,8 @@ class Parser {
     constexpr int64_t kMostEmpty = 1 << 20;  // of a dimension beside one that is 0
     for (const int64_t dim : stored.view.shape.dims()) {
       if (stored.view.bytes() == 0 && dim > kMostEmpty) {
-        throw Error(Status::kBadProgram, program_.where + ": tensor '" + stored.name +
-                                             "' is empty and has a dimension of " + std::to_string(dim));
+        throw_error(Status::kBadProgram,
+                    {program_.where, ": tensor '", stored.name, "' is empty and has a dimension of ", dim});
       }
     }
     Tensor tensor;
@@ -151,14 +151,13 @@ class Parser {
   static void check_counts(const Node& node, const JsonReader& here) {
     const auto inputs = static_cast<int>(node.inputs.size()), outputs = static_cast<int>(node.outputs.size());
     if (inputs < node.row->min_inputs || inputs > node.row->max_inputs) {
-      here.fail("has " + std::to_string(inputs) + " inputs, needs " + std::to_string(node.row->min_inputs) + " to " +
-                std::to_string(node.row->max_inputs));
+      here.fail({"has ", inputs, " inputs, needs ", node.row->min_inputs, " to ", node.row->max_inputs});
     }
     for (int i = 0; i < node.row->min_inputs; ++i) {
-      if (node.inputs[static_cast<size_t>(i)] < 0) here.fail("input " + std::to_string(i) + " is required");
+      if (node.inputs[static_cast<size_t>(i)] < 0) here.fail({"input ", i, " is required"});
     }
     if (outputs > node.row->max_outputs) {
-      here.fail("has " + std::to_string(outputs) + " outputs, gives " + std::to_string(node.row->max_outputs));
+      here.fail({"has ", outputs, " outputs, gives ", node.row->max_outputs});
     }
   }
 
@@ -191,7 +190,7 @@ class Parser {
     if (json.has("number")) return number(json.at("number"));
     if (json.has("tensor")) {
       const BundleTensor* stored = program_.bundle->find(json.at("tensor").text());
-      if (stored == nullptr) json.fail("names a tensor that the bundle lacks");
+      if (stored == nullptr) json.fail({"names a tensor that the bundle lacks"});
       return weight(*stored);
     }
     return parse_block(json, node);
@@ -202,7 +201,7 @@ class Parser {
     if (!json.is_text()) return json.number(std::numeric_limits<double>::lowest(), std::numeric_limits<double>::max());
     if (json.text() == "inf") return HUGE_VAL;
     if (json.text() == "-inf") return -HUGE_VAL;
-    if (json.text() != "nan") json.fail("is none of inf, -inf, nan");
+    if (json.text() != "nan") json.fail({"is none of inf, -inf, nan"});
     return std::numeric_limits<double>::quiet_NaN();
   }
 
@@ -245,8 +244,8 @@ class Parser {
   void refuse_missing() const {
     if (missing_count_ == 0) return;
     const size_t more = missing_count_ > kMaxMissing ? missing_count_ - kMaxMissing : 0;
-    throw Error(Status::kUnsupportedOp, program_.where + ": this build lacks (use another backend, or upgrade):" +
-                                            missing_ + (more == 0 ? "" : "\n  and " + std::to_string(more) + " more"));
+    throw_error(Status::kUnsupportedOp, {program_.where, ": this build lacks (use another backend, or upgrade):",
+                                         missing_, (more == 0 ? "" : "\n  and " + std::to_string(more) + " more")});
   }
 
   // Every slot of a block is dropped behind the last node that reads it, itself or through a block inside it. Blocks

@@ -43,7 +43,7 @@ class AttrReader {
     }
     std::string all;
     for (const auto& [known, value] : choices) all.append(all.empty() ? "" : ", ").append(known);
-    fail(std::string("'").append(name).append("': '").append(text).append("' is none of ").append(all));
+    fail({std::string("'").append(name).append("': '").append(text).append("' is none of ").append(all)});
   }
   template <class T>
   T choice_or(const char* name, std::span<const std::pair<const char*, T>> choices, T otherwise) {
@@ -55,7 +55,7 @@ class AttrReader {
   const ProgramState& state(int index) const;
   const std::vector<int>& written_states() const { return written_; }
 
-  [[noreturn]] void fail(const std::string& problem) const;
+  [[noreturn]] void fail(Parts problem) const;
   // Fails when an attribute was given that nothing asked for.
   void finish() const;
 

@@ -22,7 +22,7 @@ class JsonReader {
   const std::string& where() const { return where_; }
   // The same value, called something else in messages.
   JsonReader called(std::string where) const { return {*value_, std::move(where)}; }
-  [[noreturn]] void fail(const std::string& problem) const;
+  [[noreturn]] void fail(Parts problem) const;
 
   // The member `key` of an object; fails when it is missing.
   JsonReader at(const char* key) const;
