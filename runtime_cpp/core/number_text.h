@@ -11,8 +11,8 @@ namespace anyon {
 // streams of another libstdc++ in the same process (PyTorch brings one) would print nothing.
 inline std::string number_text(double value) {
   char text[32];
-  std::snprintf(text, sizeof(text), "%.6g", value);
-  std::replace(text, text + sizeof(text), ',', '.');
+  const int length = std::snprintf(text, sizeof(text), "%.6g", value);
+  std::replace(text, text + length, ',', '.');
   return text;
 }
 

@@ -19,7 +19,7 @@ void require(bool holds, const char* name, const char* range, const std::string&
 }
 
 void require_between(double value, double low, double high, const char* name, const char* range) {
-  require(value >= low && value <= high, name, range, number_text(value));
+  if (!(value >= low && value <= high)) require(false, name, range, number_text(value));
 }
 
 void check_search(const TranscribeOptions& o, const WhisperInfo& model) {
