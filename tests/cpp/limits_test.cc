@@ -109,7 +109,7 @@ TEST(Limits, GraphPrograms) {
 #endif
 
 TEST(Limits, TokensOfABundle) {
-  const auto tokenizer = [](uint32_t token_bytes, size_t special_bytes, size_t special_count) {
+  const auto decoded = [](uint32_t token_bytes, size_t special_bytes, size_t special_count) {
     const std::vector<uint32_t> offsets = {0, token_bytes};
     const std::vector<uint8_t> bytes(token_bytes, 'x');
     BpeArrays arrays;
@@ -120,12 +120,12 @@ TEST(Limits, TokensOfABundle) {
     for (size_t i = 0; i < special_count; ++i) {
       arrays.special.emplace_back(std::string(special_bytes, 's') + std::to_string(i), static_cast<int32_t>(1 + i));
     }
-    return BpeTokenizer(std::move(arrays));
+    return BpeTokenizer(std::move(arrays)).decode(std::vector<int32_t>{0});
   };
-  EXPECT_EQ(tokenizer(limits::kTokenBytes, 10, 1).decode(std::vector<int32_t>{0}).size(), limits::kTokenBytes);
-  expect_refusal([&] { tokenizer(limits::kTokenBytes + 1, 10, 1); }, "token 0 has more than 4096 bytes");
-  expect_refusal([&] { tokenizer(1, limits::kTokenBytes, 1); }, "a special token has more than 4096 bytes");
-  expect_refusal([&] { tokenizer(1, 1, limits::kSpecialTokens + 1); }, "too many special tokens");
+  EXPECT_EQ(decoded(limits::kTokenBytes, 10, 1).size(), limits::kTokenBytes);
+  expect_refusal([&] { decoded(limits::kTokenBytes + 1, 10, 1); }, "token 0 has more than 4096 bytes");
+  expect_refusal([&] { decoded(1, limits::kTokenBytes, 1); }, "a special token has more than 4096 bytes");
+  expect_refusal([&] { decoded(1, 1, limits::kSpecialTokens + 1); }, "too many special tokens");
 }
 
 }  // namespace
