@@ -16,7 +16,7 @@ CMAKE_PYTHON = -DPython_EXECUTABLE=$(BIN)/python
 # Generated tables (unicode_tables.inc) keep their own layout.
 CXX_FILES = $(shell git ls-files '*.cc' '*.h' '*kernels.inc' '*ops.inc')
 
-.PHONY: demo test dev-env lint format sanitize asan tsan neon avx512 fuzz bench clean
+.PHONY: demo test dev-env lint format sanitize asan tsan neon wasm avx512 fuzz bench clean
 
 # README (a): installs the package with the demo weights (no torch) and transcribes a real recording.
 demo: $(DEMO)/.installed
@@ -70,6 +70,12 @@ neon:
 	cmake --preset aarch64 $(CMAKE_PYTHON) > /dev/null
 	cmake --build --preset aarch64
 	ctest --preset aarch64 -j 2
+
+# The runtime as WebAssembly, its tests run by node; the module for web pages is build/wasm/web.
+wasm:
+	emcmake cmake --preset wasm $(CMAKE_PYTHON) > /dev/null
+	cmake --build --preset wasm
+	ctest --preset wasm -j 2
 
 # The AVX-512 kernels on machines that lack it: their intrinsics through SIMDe.
 avx512:

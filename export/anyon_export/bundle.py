@@ -111,15 +111,10 @@ def make_bundle(
     return manifest
 
 
-def write_bundle(
-    path: str | os.PathLike[str],
-    manifest: dict[str, Any],
-    tensors: Mapping[str, Array],
-    progress: Progress | None = None,
-) -> None:
+def write_bundle(path: str | os.PathLike[str], manifest: dict[str, Any], tensors: Mapping[str, Array]) -> None:
     """Writes a bundle of these tensors; `manifest` gets its format and its hash. Raises BundleWriteError."""
     manifest.update(anyon_format=FORMAT_VERSION, data_sha256=NO_HASH)
-    _write_atomically(Path(path), manifest, [_fixed(name, array) for name, array in tensors.items()], progress)
+    _write_atomically(Path(path), manifest, [_fixed(name, array) for name, array in tensors.items()], None)
 
 
 def bundle_bytes(manifest: dict[str, Any], tensors: Mapping[str, Array]) -> bytes:

@@ -70,6 +70,8 @@ std::vector<Isa> native_isas() {
   if (has_avx_vnni()) isas.push_back(Isa::kAvxVnni);
   if (has_avx512()) isas.push_back(Isa::kAvx512);
   if (has_avx512_vnni()) isas.push_back(Isa::kAvx512Vnni);
+#elif defined(__wasm_simd128__)
+  isas.push_back(Isa::kWasmSimd);  // a module with vectors is refused as a whole where there are none
 #endif
   return isas;
 }
@@ -94,6 +96,8 @@ const char* name(Isa isa) {
       return "avx512";
     case Isa::kAvx512Vnni:
       return "avx512vnni";
+    case Isa::kWasmSimd:
+      return "wasmsimd";
   }
   return "unknown";
 }

@@ -19,9 +19,10 @@ enum class Isa : uint8_t {
   kAvxVnni,  // AVX2 with AVX-VNNI
   kAvx512,   // F, BW, DQ, VL
   kAvx512Vnni,
+  kWasmSimd,  // WebAssembly's fixed-width vectors
 };
 
-// "scalar", "neon", "neondot", "neoni8mm", "avx2", "avxvnni", "avx512" or "avx512vnni".
+// "scalar", "neon", "neondot", "neoni8mm", "avx2", "avxvnni", "avx512", "avx512vnni" or "wasmsimd".
 const char* name(Isa isa);
 
 // The ISA whose code runs where there is none for `isa`, or `isa` itself when there is none to fall back to.

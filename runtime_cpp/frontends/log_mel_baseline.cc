@@ -1,4 +1,4 @@
-// Log-mel with the four lanes that every build has (SSE2, NEON, or what the compiler makes of them).
+// Log-mel with the four lanes that every build has (SSE2, NEON, WebAssembly's, or what the compiler makes of them).
 #include "frontends/log_mel_kernel.h"
 
 namespace anyon::log_mel {

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -11,7 +10,7 @@
 namespace anyon::graph {
 
 float from_bfloat16(uint16_t x) {
-  return std::bit_cast<float>(static_cast<uint32_t>(x) << 16);
+  return __builtin_bit_cast(float, static_cast<uint32_t>(x) << 16);
 }
 
 float from_half(uint16_t x) {
@@ -21,17 +20,17 @@ float from_half(uint16_t x) {
     return sign != 0 ? -value : value;
   }
   const uint32_t exponent = magnitude >= 0x7c00 ? 0x7f800000u : ((magnitude >> 10) + 112) << 23;
-  return std::bit_cast<float>(sign | exponent | (magnitude & 0x3ff) << 13);
+  return __builtin_bit_cast(float, sign | exponent | (magnitude & 0x3ff) << 13);
 }
 
 uint16_t to_bfloat16(float x) {
-  const auto bits = std::bit_cast<uint32_t>(x);
+  const auto bits = __builtin_bit_cast(uint32_t, x);
   if (std::isnan(x)) return static_cast<uint16_t>(bits >> 16 | 0x40);
   return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 uint16_t to_half(float x) {
-  const uint32_t sign = std::bit_cast<uint32_t>(x) >> 16 & 0x8000;
+  const uint32_t sign = __builtin_bit_cast(uint32_t, x) >> 16 & 0x8000;
   const float magnitude = std::fabs(x);
   uint32_t bits = 0;
   if (std::isnan(x)) {
@@ -41,7 +40,7 @@ uint16_t to_half(float x) {
   } else if (magnitude < 0x1p-14f) {
     bits = static_cast<uint32_t>(std::nearbyint(magnitude * 0x1p24f));
   } else {
-    const auto wide = std::bit_cast<uint32_t>(magnitude);
+    const auto wide = __builtin_bit_cast(uint32_t, magnitude);
     bits = (wide - (112u << 23) + 0xfff + (wide >> 13 & 1)) >> 13;
   }
   return static_cast<uint16_t>(sign | bits);

@@ -44,6 +44,10 @@
 #define ANYON_SIMD neoni8mm
 #define ANYON_KERNEL_NAME(stem) stem##__neoni8mm
 #include "kernels/simd_neon.h"
+#elif defined(ANYON_SIMD_WASMSIMD)
+#define ANYON_SIMD wasmsimd
+#define ANYON_KERNEL_NAME(stem) stem##__wasmsimd
+#include "kernels/simd_wasm.h"
 #elif defined(ANYON_SIMD_SCALAR)
 #define ANYON_SIMD scalar
 #define ANYON_KERNEL_NAME(stem) stem##__scalar

@@ -11,6 +11,9 @@
 #pragma once
 
 #include "kernels/half/half_value.h"
+#if defined(ANYON_SIMD_WASMSIMD)
+#include "kernels/half/half_wasm.h"
+#endif
 #include "kernels/simd_i8.h"
 
 namespace anyon::ANYON_SIMD {
@@ -118,6 +121,27 @@ inline Sum load_bytes(const uint8_t* p) {
 }
 inline Vec load_half(const uint16_t* p) {
   return {vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))};
+}
+
+#elif defined(ANYON_SIMD_WASMSIMD)
+
+using Halves = Weights;  // what simd_i8.h's dot4 takes
+using SignedInput = Input;
+inline void load_halves(const uint8_t* p, Halves* low, Halves* high) {
+  const v128_t bytes = wasm_v128_load(p), mask = wasm_i16x8_const_splat(15);
+  low->even = wasm_v128_and(bytes, mask);
+  low->odd = wasm_v128_and(wasm_u16x8_shr(bytes, 8), mask);
+  high->even = wasm_v128_and(wasm_u16x8_shr(bytes, 4), mask);
+  high->odd = wasm_u16x8_shr(bytes, 12);
+}
+inline SignedInput broadcast4_signed(const int8_t* p) {
+  return split_bytes(wasm_v128_load32_splat(p));
+}
+inline Sum load_bytes(const uint8_t* p) {
+  return {wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(p)))};
+}
+inline Vec load_half(const uint16_t* p) {
+  return {half_vector(p)};
 }
 
 #else

@@ -249,6 +249,68 @@ inline void store_quads(int8_t* p, Vec a, Vec b, Vec c, Vec d) {
   vst1q_s8(p, vreinterpretq_s8_s16(vcombine_s16(quads.val[0], quads.val[1])));
 }
 
+#elif defined(ANYON_SIMD_WASMSIMD)
+
+inline constexpr int kInputLow = -128;
+struct Sum {
+  v128_t v;
+};
+// In 16 bits, which is what products are made of: bytes 0 and 2, and bytes 1 and 3, of each four.
+struct Weights {
+  v128_t even, odd;
+};
+using Input = Weights;
+inline Weights split_bytes(v128_t bytes) {
+  return {wasm_i16x8_shr(wasm_i16x8_shl(bytes, 8), 8), wasm_i16x8_shr(bytes, 8)};
+}
+inline Sum zero_sum() {
+  return {wasm_i32x4_const_splat(0)};
+}
+inline Sum load_sum(const int32_t* p) {
+  return {wasm_v128_load(p)};
+}
+inline void store_sum(int32_t* p, Sum a) {
+  wasm_v128_store(p, a.v);
+}
+inline Sum add(Sum a, Sum b) {
+  return {wasm_i32x4_add(a.v, b.v)};
+}
+inline Sum sub(Sum a, Sum b) {
+  return {wasm_i32x4_sub(a.v, b.v)};
+}
+inline Weights load_weights(const int8_t* p) {
+  return split_bytes(wasm_v128_load(p));
+}
+inline Input broadcast4(const uint8_t* p) {
+  return split_bytes(wasm_v128_load32_splat(p));
+}
+inline Sum dot4(Sum sum, Input x, Weights w) {
+  const v128_t products = wasm_i32x4_add(wasm_i32x4_dot_i16x8(x.even, w.even), wasm_i32x4_dot_i16x8(x.odd, w.odd));
+  return {wasm_i32x4_add(sum.v, products)};
+}
+inline Vec to_float(Sum a) {
+  return {wasm_f32x4_convert_i32x4(a.v)};
+}
+inline Sum minus_product(Sum a, int32_t z, Sum b) {
+  return {wasm_i32x4_sub(a.v, wasm_i32x4_mul(wasm_i32x4_splat(z), b.v))};
+}
+// The sum with this number has the integer nearest to a float below 2^22 in its low bits; the conversions WebAssembly
+// has are many instructions each.
+inline v128_t rounded_bits(Vec a) {
+  return wasm_f32x4_add(a.v, wasm_f32x4_const_splat(12582912.0f));
+}
+inline Sum store_bytes(uint8_t* p, Vec a) {
+  const v128_t whole = wasm_i32x4_sub(rounded_bits(a), wasm_i32x4_const_splat(0x4B400000));
+  const v128_t pairs = wasm_i16x8_narrow_i32x4(whole, whole);
+  wasm_v128_store32_lane(p, wasm_i8x16_narrow_i16x8(pairs, pairs), 0);
+  return {whole};
+}
+inline void store_quads(int8_t* p, Vec a, Vec b, Vec c, Vec d) {
+  const v128_t low = wasm_i32x4_const_splat(255);
+  const auto byte = [&](Vec v, uint32_t place) { return wasm_i32x4_shl(wasm_v128_and(rounded_bits(v), low), place); };
+  wasm_v128_store(p, wasm_v128_or(wasm_v128_or(byte(a, 0), byte(b, 8)), wasm_v128_or(byte(c, 16), byte(d, 24))));
+}
+
 #else
 
 inline constexpr int kInputLow = 0;

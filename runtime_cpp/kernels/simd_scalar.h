@@ -2,7 +2,6 @@
 // round twice here, because a correctly fused one without hardware is a slow library call.
 #pragma once
 
-#include <bit>
 #include <cmath>
 #include <cstdint>
 
@@ -76,7 +75,7 @@ inline Vec select_less(Vec a, Vec b, Vec x, Vec y) {
   return each_lane([&](int i) { return a.v[i] < b.v[i] ? x.v[i] : y.v[i]; });
 }
 inline Vec shift_to_exponent(Vec a) {
-  return each_lane([&](int i) { return std::bit_cast<float>(std::bit_cast<uint32_t>(a.v[i]) << 23); });
+  return each_lane([&](int i) { return __builtin_bit_cast(float, __builtin_bit_cast(uint32_t, a.v[i]) << 23); });
 }
 inline float reduce_add(Vec a) {
   return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]);

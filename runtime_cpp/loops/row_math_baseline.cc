@@ -1,4 +1,4 @@
-// row_math.h compiled for what every machine of this architecture has (SSE2, NEON).
+// row_math.h compiled for what every machine of this architecture has (SSE2, NEON, WebAssembly's).
 #include "loops/row_math.h"
 
 #include <algorithm>

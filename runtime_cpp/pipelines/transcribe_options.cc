@@ -2,10 +2,10 @@
 #include "pipelines/transcribe_options.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include "core/limits.h"
+#include "core/number_text.h"
 #include "core/status.h"
 
 namespace anyon {
@@ -18,15 +18,8 @@ void require(bool holds, const char* name, const char* range, const std::string&
   throw Error(Status::kInvalidArgument, std::string(name) + ": " + value + " is out of range: use " + range);
 }
 
-// Streams of another libstdc++ in the same process (PyTorch brings one) would print nothing here.
-std::string text_of(double value) {
-  char text[32];
-  const std::to_chars_result end = std::to_chars(text, text + sizeof(text), value, std::chars_format::general, 6);
-  return {text, end.ptr};
-}
-
 void require_between(double value, double low, double high, const char* name, const char* range) {
-  require(value >= low && value <= high, name, range, text_of(value));
+  require(value >= low && value <= high, name, range, number_text(value));
 }
 
 void check_search(const TranscribeOptions& o, const WhisperInfo& model) {
@@ -35,10 +28,10 @@ void check_search(const TranscribeOptions& o, const WhisperInfo& model) {
   for (const float t : o.temperatures) require_between(t, 0, 10, "temperatures", "values from 0 to 10");
   require_between(o.best_of, 1, limits::kRows, "best_of", "1 to 64");
   require_between(o.beam_size, 1, limits::kRows, "beam_size", "1 (greedy) to 64");
-  require(o.patience > 0 && o.patience <= 10, "patience", "a value above 0, up to 10", text_of(o.patience));
+  require(o.patience > 0 && o.patience <= 10, "patience", "a value above 0, up to 10", number_text(o.patience));
   if (o.length_penalty) require_between(*o.length_penalty, 0, 1, "length_penalty", "0 to 1");
   require(o.repetition_penalty > 0 && o.repetition_penalty <= 10, "repetition_penalty", "a value above 0, up to 10",
-          text_of(o.repetition_penalty));
+          number_text(o.repetition_penalty));
   require_between(o.no_repeat_ngram_size, 0, 64, "no_repeat_ngram_size", "0 (off) to 64");
   const std::string tokens = "0 (half of the text context) to " + std::to_string(model.n_text_ctx);
   require_between(o.max_new_tokens, 0, model.n_text_ctx, "max_new_tokens", tokens.c_str());
@@ -96,7 +89,7 @@ void check_clips(const std::vector<double>& clips) {
   double last = 0.0;
   for (const double time : clips) {
     require(time >= last && time <= limits::kSeconds, "clip_timestamps",
-            "seconds that rise: start, end, start, end, ...", text_of(time) + " after " + text_of(last));
+            "seconds that rise: start, end, start, end, ...", number_text(time) + " after " + number_text(last));
     last = time;
   }
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/number_text.h"
 #include "core/status.h"
 
 namespace anyon {
@@ -104,7 +105,9 @@ int64_t JsonReader::integer(int64_t min, int64_t max) const {
   if (!value_->is_number_integer()) fail("is not a whole number");
   const bool fits = !value_->is_number_unsigned() || value_->get<uint64_t>() <= static_cast<uint64_t>(INT64_MAX);
   if (!fits || value_->get<int64_t>() < min || value_->get<int64_t>() > max) {
-    fail(value_->dump() + " is outside " + std::to_string(min) + ".." + std::to_string(max));
+    const bool huge = value_->is_number_unsigned();
+    fail((huge ? std::to_string(value_->get<uint64_t>()) : std::to_string(value_->get<int64_t>())) + " is outside " +
+         std::to_string(min) + ".." + std::to_string(max));
   }
   return value_->get<int64_t>();
 }
@@ -113,7 +116,7 @@ double JsonReader::number(double min, double max) const {
   if (!value_->is_number()) fail("is not a number");
   const auto number = value_->get<double>();
   if (!(number >= min && number <= max)) {
-    fail(value_->dump() + " is outside " + Json(min).dump() + ".." + Json(max).dump());
+    fail(number_text(number) + " is outside " + number_text(min) + ".." + number_text(max));
   }
   return number;
 }

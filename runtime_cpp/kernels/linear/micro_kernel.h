@@ -96,7 +96,7 @@ inline micro_kernel* strip_kernel(int64_t rows, int64_t panels) {
       return kernel_of<1>(panels);
     case 2:
       return kernel_of<2>(panels);
-#if !defined(ANYON_SIMD_SCALAR)
+#if !defined(ANYON_SIMD_SCALAR) && !defined(ANYON_SIMD_WASMSIMD)
     case 3:
       return kernel_of<3>(panels);
     case 4:

@@ -19,6 +19,8 @@ inline constexpr int kStripRowsI8 = 6, kStripPanelsI8 = 1;
 inline constexpr int kStripRowsI8 = 4, kStripPanelsI8 = 1;
 #elif defined(ANYON_SIMD_NEON) || defined(ANYON_SIMD_NEONDOT) || defined(ANYON_SIMD_NEONI8MM)
 inline constexpr int kStripRowsI8 = 6, kStripPanelsI8 = 1;
+#elif defined(ANYON_SIMD_WASMSIMD)
+inline constexpr int kStripRowsI8 = 4, kStripPanelsI8 = 4;
 #else
 inline constexpr int kStripRowsI8 = 2, kStripPanelsI8 = 1;
 #endif
@@ -27,6 +29,14 @@ inline constexpr int kStripWidthI8 = kStripPanelsI8 * kPanelWidth;
 // tile (rows, panels * 16) = x (rows, 4 * groups bytes) times panels of (groups, 16, 4), `panel_stride` bytes apart.
 using micro_kernel_i8 = void(const uint8_t* x, int64_t x_stride, const int8_t* weight, int64_t panel_stride,
                              int64_t groups, int32_t* tile, int64_t tile_stride);
+
+}  // namespace anyon::ANYON_SIMD
+
+#if defined(ANYON_SIMD_WASMSIMD)
+#include "kernels/linear_i8/micro_kernel_i8_wasm.h"
+#endif
+
+namespace anyon::ANYON_SIMD {
 
 #if defined(ANYON_SIMD_NEONI8MM)
 // i8mm multiplies 2 rows with 2 outputs over 8 inputs at once: pairs of rows, and pairs of outputs whose two groups of
@@ -75,7 +85,7 @@ void dot_strip(const uint8_t* x, int64_t x_stride, const int8_t* weight, int64_t
     }
   }
 }
-#else
+#elif !defined(ANYON_SIMD_WASMSIMD)
 template <int kRows, int kPanels>
 void dot_strip(const uint8_t* x, int64_t x_stride, const int8_t* weight, int64_t panel_stride, int64_t groups,
                int32_t* tile, int64_t tile_stride) {
@@ -116,6 +126,9 @@ void dot_strip(const uint8_t* x, int64_t x_stride, const int8_t* weight, int64_t
 template <int kRows>
 void dot_stream(const uint8_t* x, int64_t x_stride, const int8_t* weight, int64_t /*panel_stride*/, int64_t groups,
                 int32_t* tile, int64_t tile_stride) {
+#if defined(ANYON_SIMD_WASMSIMD)
+  dot_strip<kRows, 1>(x, x_stride, weight, 0, groups, tile, tile_stride);
+#else
   constexpr int kChains = kPanelVectors > 1 ? 1 : kRows <= 3 ? 4 : 2;
   Sum sum[kChains][kRows][kPanelVectors];
 #pragma GCC unroll 16
@@ -153,6 +166,7 @@ void dot_stream(const uint8_t* x, int64_t x_stride, const int8_t* weight, int64_
       store_sum(tile + r * tile_stride + c * kLanes, total);
     }
   }
+#endif
 }
 
 #if defined(ANYON_SIMD_AVX512VNNI)
@@ -228,7 +242,7 @@ inline micro_kernel_i8* strip_kernel_i8(int64_t rows, bool wide) {
       return wide ? dot_strip<3, kStripPanelsI8> : dot_stream<3>;
     case 4:
       return wide ? dot_strip<4, kStripPanelsI8> : dot_stream<4>;
-#if !defined(ANYON_SIMD_AVX2)
+#if !defined(ANYON_SIMD_AVX2) && !defined(ANYON_SIMD_WASMSIMD)
     case 5:
       return wide ? dot_strip<5, kStripPanelsI8> : dot_stream<5>;
     case 6:

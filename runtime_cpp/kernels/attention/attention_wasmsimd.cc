@@ -1,0 +1,3 @@
+// attention for WebAssembly.
+#define ANYON_SIMD_WASMSIMD
+#include "kernels/attention/attention_kernel.h"

@@ -1,0 +1,3 @@
+// softmax for WebAssembly.
+#define ANYON_SIMD_WASMSIMD
+#include "kernels/softmax/softmax_kernel.h"
