@@ -87,7 +87,7 @@ avx512:
 fuzz:
 	cmake --preset asan-ubsan $(CMAKE_PYTHON) > /dev/null
 	cmake --build --preset asan-ubsan
-	.ci/fuzz build/asan-ubsan/tests/fuzz $(FUZZ_SECONDS) $(FUZZ_JOBS)
+	.ci/fuzz build/asan-ubsan/tests/fuzz $(FUZZ_SECONDS) $(FUZZ_JOBS) $(BIN)/python
 
 # Side by side with the peers: installs them into an environment of their own under build/.
 bench: dev-env

@@ -8,7 +8,7 @@
 namespace anyon::limits {
 
 // The bundle's file and header.
-inline constexpr int64_t kHeaderBytes = 64 << 20;     // JSON header, manifest included; large-v3 needs 3 MiB
+inline constexpr int64_t kHeaderBytes = 64 << 20;     // JSON header, manifest included; large-v3's has 0.4 MB
 inline constexpr int64_t kTensors = 100'000;          // of a bundle, fillers included
 inline constexpr int64_t kTensorNameBytes = 512;      // of a tensor's name
 inline constexpr size_t kMetadataEntries = 64;        // of the header's __metadata__
@@ -33,7 +33,7 @@ inline constexpr size_t kAttributes = 64;                // of one op or node
 // Fused programs.
 inline constexpr size_t kSymbols = 64;     // named dimensions
 inline constexpr size_t kStates = 4096;    // of a program
-inline constexpr size_t kOps = 100'000;    // of a program; large-v3's decoder has 500
+inline constexpr size_t kOps = 100'000;    // of a program; large-v3's decoder has 358
 inline constexpr size_t kOpValues = 1024;  // inputs of one op, and outputs
 
 // Graph programs.

@@ -71,16 +71,18 @@ def load(
         from anyon.engines import default_threads
         from anyon.selection import EngineOptions
         from anyon.sources import open_bundle
-        from anyon.verification import check_bundle, public_key
+        from anyon.verification import check_bundle, public_key, refuse_unsigned
     except ImportError as error:
         raise _extension_missing(error) from error
 
     key = public_key(verify)
+    if key is not None:
+        refuse_unsigned(source)
     with _reporting(progress) as report:
         default = default_recipe(backend, selected_isa(isa) if backend in ("auto", "native") else "")
         bundle, origin = open_bundle(source, recipe=spec, default_recipe=default, cache_dir=cache_dir, report=report)
     if verify not in (None, False):
-        check_bundle(bundle, key, own=origin["kind"] == "bundle")
+        check_bundle(bundle, key)
     options = EngineOptions(
         backend, threads or default_threads(), isa, strict, device, precision, policy, cache_root(cache_dir)
     )

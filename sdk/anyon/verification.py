@@ -12,6 +12,7 @@ from pathlib import Path
 
 from anyon.bundle import Bundle
 from anyon.errors import OptionError, SignatureError
+from anyon.registry import is_bundle
 
 _MAX_SIGNATURE_BYTES = 4 << 20  # the runtime's limit too
 _MAX_KEY_BYTES = 1 << 16
@@ -33,19 +34,23 @@ def public_key(verify: str | os.PathLike[str] | bool | None) -> bytes | None:
     return content
 
 
-def check_bundle(bundle: Bundle, key: bytes | None, *, own: bool, signature: Path | None = None) -> None:
+def refuse_unsigned(source: str | os.PathLike[str]) -> None:
+    """Raises OptionError for a model that is made on this machine, where nobody has signed it."""
+    if not is_bundle(Path(source)):
+        raise OptionError(
+            f"verify: only a .anyon file can be signed, and {os.fspath(source)!r} is converted on this machine "
+            "(give a bundle's path, or verify=True for hashes)"
+        )
+
+
+def check_bundle(bundle: Bundle, key: bytes | None, signature: Path | None = None) -> None:
     """Raises BundleError when the data is not what its hash says, SignatureError when it is not signed with `key`.
 
-    own: the caller gave this very file; bundles that were made here have no signature. signature: None: `<bundle>.sig`.
+    signature: where it lies; None: `<bundle>.sig`.
     """
     bundle.verify()
     if key is None:
         return
-    if not own:
-        raise OptionError(
-            f"verify: only a .anyon file can be signed, and {bundle.path} was made on this machine "
-            "(give the bundle's path, or verify=True for its hashes)"
-        )
     path = signature or signature_path(bundle)
     try:
         content = _read(path, _MAX_SIGNATURE_BYTES)

@@ -1,5 +1,7 @@
 // Feeds the bundle reader, the program parser, the planner and the executor. An input is
-//   {...}   a manifest, put into a well-formed bundle that has the tiny decoder's weights;
+//   {...}   a manifest, put into a well-formed bundle that has the tiny decoder's weights, or those of the golden
+//   Whisper
+//           where its family is "whisper", which then transcribes a second of noise;
 //   [...    a safetensors header (after the '['), put before 4 KiB of data;
 //   else    a whole file.
 // Whatever happens, only anyon::Error may come out.
@@ -7,7 +9,12 @@
 #include <cstring>
 #include <new>
 
+#include <fstream>
+#include <iterator>
+
 #include "../cpp/tiny_decoder.h"
+#include "pipelines/transcribe.h"
+#include "pipelines/whisper_model.h"
 #include "program/native_session.h"
 
 namespace {
@@ -28,16 +35,44 @@ std::shared_ptr<const Bundle> open_exactly(const std::string& file) {
   return Bundle::from_memory({static_cast<const std::byte*>(memory), file.size()}, owner, "fuzz.anyon");
 }
 
-std::string with_manifest(const std::string& manifest) {
+// Tensors to put a manifest beside.
+struct Weights {
+  std::string header, data;  // without the opening brace
+
+  Weights(Json json, std::string bytes) : data(std::move(bytes)) {
+    json.erase("__metadata__");
+    header = json.dump().substr(1);
+  }
+};
+
+const Weights& decoder_weights() {
   static const testing::BundleWriter writer = testing::TinyDecoder(1).writer();
-  static const std::string tensors = [] {
-    Json header = writer.header();
-    header.erase("__metadata__");
-    return header.dump().substr(1);
+  static const Weights weights(writer.header(), writer.data());
+  return weights;
+}
+
+const Weights& whisper_weights() {
+  static const Weights weights = [] {
+    std::ifstream file(std::string(ANYON_GOLDEN_FOLDER) + "/bundles/v1/whisper-f32.anyon", std::ios::binary);
+    const std::string content{std::istreambuf_iterator<char>(file), {}};
+    uint64_t size = 0;
+    if (content.size() < 8) std::abort();
+    std::memcpy(&size, content.data(), 8);
+    return Weights(Json::parse(content.substr(8, size)), content.substr(8 + size));
   }();
+  return weights;
+}
+
+bool is_whisper(const std::string& manifest) {
+  return manifest.find("\"family\":\"whisper\"") != std::string::npos;
+}
+
+std::string with_manifest(const std::string& manifest) {
+  const Weights& weights = is_whisper(manifest) ? whisper_weights() : decoder_weights();
   const std::string text = Json(manifest).dump(-1, ' ', false, Json::error_handler_t::replace);
   return testing::raw_file(
-      R"({"__metadata__":{"format":"anyon","anyon_version":"1","manifest":)" + text + "}," + tensors, writer.data());
+      R"({"__metadata__":{"format":"anyon","anyon_version":"1","manifest":)" + text + "}," + weights.header,
+      weights.data);
 }
 
 bool small(const Program& program, const std::vector<Shape>& shapes, int threads) {
@@ -99,6 +134,29 @@ void use_program(const std::shared_ptr<const Bundle>& bundle, const std::string&
   }
 }
 
+// The whole pipeline, where sizes are near those of the golden Whisper.
+void use_whisper(const std::shared_ptr<const Bundle>& bundle, const std::shared_ptr<ThreadPool>& pool) {
+  const WhisperModel model(bundle);
+  NativeSession encoder(bundle, "encoder", pool, best_isa()), decoder(bundle, "decoder", pool, best_isa());
+  for (const NativeSession* session : {&encoder, &decoder}) {
+    const Program& program = session->program();
+    if (make_plan(program, extreme_input_shapes(program, true), Isa::kScalar, 1).arena_bytes > kMaxArena) return;
+  }
+  if (model.info.chunk_seconds > 2 || model.info.n_text_ctx > 64 || model.info.n_vocab > 4096) return;
+  TranscribeOptions options;
+  options.beam_size = options.best_of = 1 + static_cast<int>(bundle->manifest_text().size() % 2);
+  options.temperatures = {0.0f};
+  options.max_new_tokens = 6;
+  options.word_timestamps = !model.info.alignment_heads.empty();
+  Transcriber transcriber(model.info, model.tokenizer, encoder, decoder, *pool, options, best_isa());
+  std::vector<float> noise(16000);
+  for (size_t i = 0; i < noise.size(); ++i) noise[i] = 0.1f * static_cast<float>(i * i % 101) / 101.0f;
+  transcriber.push(noise, 16000);
+  transcriber.finish();
+  for (int windows = 0; windows < 8 && transcriber.step() == StepResult::kSegments; ++windows) {
+  }
+}
+
 void use_bundle(const std::string& file) {
   static const auto pool = std::make_shared<ThreadPool>(1);
   try {
@@ -112,6 +170,7 @@ void use_bundle(const std::string& file) {
         programs != bundle->manifest().end() && programs->is_object()) {
       for (const auto& [name, program] : programs->items()) use_program(bundle, name, pool);
     }
+    if (is_whisper(bundle->manifest_text())) use_whisper(bundle, pool);
     bundle->verify_data();
   } catch (const Error&) {
   }

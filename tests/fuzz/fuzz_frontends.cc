@@ -1,4 +1,5 @@
-// Any samples, rates, chunks and windows through the resampler and the log-mel front end: finite features or an Error.
+// Any samples, rates, chunks and windows through the resampler, the audio buffer and the log-mel front end: what came
+// whole equals what came in pieces, features are finite, or an Error.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -11,6 +12,7 @@
 #include "core/threads.h"
 #include "frontends/log_mel.h"
 #include "frontends/resample.h"
+#include "pipelines/audio_buffer.h"
 
 namespace {
 
@@ -63,6 +65,39 @@ void resample(Reader& reader, std::span<const float> samples) {
   if (in_chunks(resampler, samples, 1 + reader.number() % 97) != whole) std::abort();
 }
 
+// Pieces of any length at any moment, between them forgetting and reading; what is kept is a part of the whole.
+void buffer(Reader& reader, std::span<const float> samples) {
+  constexpr int kRate = 16000;
+  const int from = rate(reader.number());
+  anyon::AudioBuffer buffer(kRate);
+  anyon::Resampler resampler(from, kRate);
+  std::vector<float> whole;
+  resampler.push(samples, whole);
+  resampler.finish(whole);
+  uint32_t choice = reader.number();
+  const auto below = [&choice](size_t count) {
+    choice = choice * 1664525u + 1013904223u;
+    return (choice >> 8) % count;
+  };
+  while (!samples.empty() || !buffer.finished()) {
+    const size_t piece = std::min<size_t>(samples.size(), below(3) == 0 ? below(2000) : below(40));
+    buffer.push(samples.first(piece), from);
+    samples = samples.subspan(piece);
+    if (samples.empty()) buffer.finish();
+    if (below(4) == 0) buffer.discard_before(buffer.begin() + static_cast<int64_t>(below(600)));
+    const auto first = static_cast<int64_t>(below(whole.size() + 10)), last = first + static_cast<int64_t>(below(500));
+    const std::span<const float> kept = buffer.range(first, last);
+    const int64_t begin = std::max(first, buffer.begin());
+    if (static_cast<int64_t>(kept.size()) > std::max<int64_t>(0, last - begin)) std::abort();
+    for (size_t i = 0; i < kept.size(); ++i) {
+      if (kept[i] != whole.at(static_cast<size_t>(begin) + i)) std::abort();
+    }
+  }
+  if (buffer.end() != static_cast<int64_t>(whole.size()) && buffer.begin() < static_cast<int64_t>(whole.size())) {
+    std::abort();
+  }
+}
+
 void log_mel(Reader& reader, std::span<const float> samples) {
   static anyon::ThreadPool pool(1);
   static const anyon::LogMel bands80(80), bands128(128);
@@ -89,7 +124,7 @@ void log_mel(Reader& reader, std::span<const float> samples) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  for (const auto run : {resample, log_mel}) {
+  for (const auto run : {resample, buffer, log_mel}) {
     Reader reader(data, size);
     Reader after(data + std::min<size_t>(size, 32), size - std::min<size_t>(size, 32));
     const std::vector<float> samples = after.samples();

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from golden_inputs import FIRST_CONTROL, LETTERS, OPTIONS, graph_input, signal
 
 import anyon
 from anyon import _native
@@ -28,9 +29,7 @@ FOLDER = Path(__file__).parent / "bundles"
 RECIPES = ("f32", "f16", "int8", "int4")
 
 # One second of audio at a time; letters, then Whisper's control tokens, then its timestamps of 20 ms each.
-LETTERS = "abcdefghijklmnopqrstuvwxyz .,?"
 CONTROL = ("endoftext", "startoftranscript", "en", "translate", "transcribe", "startoflm", "startofprev", "nospeech")
-FIRST_CONTROL = len(LETTERS)
 NO_TIMESTAMPS = FIRST_CONTROL + len(CONTROL)
 CONFIG = WhisperConfig(
     n_mels=80,
@@ -44,20 +43,6 @@ CONFIG = WhisperConfig(
     n_text_head=2,
     n_text_layer=2,
 )
-
-
-# Every token is the likeliest, and the end is never chosen, so that windows are full of tokens to compare.
-OPTIONS: dict[str, Any] = {
-    "beam_size": 1,
-    "temperature": 0,
-    "no_speech_threshold": None,
-    "log_prob_threshold": None,
-    "compression_ratio_threshold": None,
-    "speech_gate": False,
-    "without_timestamps": True,
-    "suppress_tokens": [FIRST_CONTROL],
-    "max_new_tokens": 8,
-}
 
 
 @dataclass
@@ -126,14 +111,6 @@ def checkpoint(seed: int) -> RandomCheckpoint:
     return RandomCheckpoint(tensors, asdict(CONFIG), tokenizer(), generation(), source)
 
 
-def signal() -> npt.NDArray[np.float32]:
-    """2.5 s that never repeat: a tone that rises, in bursts."""
-    time = np.arange(40_000) / 16_000
-    return (0.3 * np.sin(2 * np.pi * (200 + 300 * time) * time) * (np.sin(2 * np.pi * 3 * time) > -0.5)).astype(
-        np.float32
-    )
-
-
 def transcript(path: Path, isa: str) -> list[list[int]]:
     """The tokens of each segment."""
     result = anyon.load(path, threads=1, isa=isa, verify=True).transcribe(signal(), **OPTIONS)
@@ -151,10 +128,6 @@ class Graph(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.softmax(self.linear(torch.relu(self.conv(x)).transpose(1, 2)), dim=-1).cumsum(dim=1)
-
-
-def graph_input() -> npt.NDArray[np.float32]:
-    return np.sin(np.arange(2 * 3 * 7, dtype=np.float32)).reshape(2, 3, 7)
 
 
 def write_whispers(folder: Path, seed: int) -> dict[str, list[list[int]]] | None:

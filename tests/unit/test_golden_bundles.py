@@ -15,6 +15,8 @@ import anyon
 GOLDEN = Path(__file__).parents[1] / "golden"
 sys.path.insert(0, str(GOLDEN))
 
+import golden_inputs  # noqa: E402
+
 VERSIONS = sorted((GOLDEN / "bundles").glob("v*"))
 BUNDLES = [path for folder in VERSIONS for path in sorted(folder.glob("*.anyon"))]
 
@@ -35,16 +37,15 @@ def test_there_are_bundles_of_the_version_that_is_written_now() -> None:
 
 @pytest.mark.parametrize("path", [path for path in BUNDLES if path.name.startswith("whisper")], ids=lambda p: p.name)
 def test_a_whisper_of_each_recipe_writes_the_same_tokens_on_every_isa(path: Path, native: Any) -> None:
-    make_bundles = pytest.importorskip("make_bundles", reason="pip install 'anyon[export]'")
     for isa in native.supported_isas():
         model = anyon.load(path, threads=1, isa=isa, verify=True)
-        result = model.transcribe(make_bundles.signal(), **make_bundles.OPTIONS)
+        result = model.transcribe(golden_inputs.signal(), **golden_inputs.OPTIONS)
         assert [list(segment.tokens) for segment in result.segments] == expected(path), isa
 
 
 @pytest.mark.parametrize("path", [path for path in BUNDLES if path.name.startswith("graph")], ids=lambda p: p.name)
 def test_a_graph_program_gives_the_same_numbers(path: Path) -> None:
-    outputs = anyon.load(path, verify=True).run(x=np.sin(np.arange(42, dtype=np.float32)).reshape(2, 3, 7))
+    outputs = anyon.load(path, verify=True).run(x=golden_inputs.graph_input())
     (output,) = outputs.values()
     # Sums of up to 9 products and of 7 shares, in another order: a few eps; expected are rounded to 7 digits.
     np.testing.assert_allclose(output.flatten(), expected(path), rtol=0, atol=2e-6)

@@ -28,7 +28,7 @@ def signed(tmp_path: Path) -> Path:
 
 
 def verify(path: Path, key: Any = KEY) -> None:
-    check_bundle(Bundle(path), public_key(key), own=True)
+    check_bundle(Bundle(path), public_key(key))
 
 
 def test_a_signature_of_the_real_tool_verifies_with_its_key_as_path_and_as_text(signed: Path) -> None:

@@ -38,7 +38,7 @@ def command(bundle: str, key: str | None, signature: str | None, as_json: bool) 
         raise click.UsageError("--signature: verifying it needs the signer's public key, --key")
     opened = Bundle(path)
     detached = Path(signature) if signature is not None else signature_path(opened)
-    check_bundle(opened, public_key(key), own=True, signature=detached)
+    check_bundle(opened, public_key(key), detached)
     facts = {
         "bundle": str(path),
         "header": "matches its SHA-256"
