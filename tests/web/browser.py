@@ -110,7 +110,7 @@ class Browser:
         sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
         settings = ["--headless=new", "--remote-debugging-port=0", "--no-first-run", "--disable-gpu"]
         shape = [f"--user-data-dir={folder}", "--window-size=900,1100"]
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             [program, *settings, *shape, *sandbox, *options, "about:blank"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -118,8 +118,8 @@ class Browser:
         chosen = folder / "DevToolsActivePort"
         deadline = time.monotonic() + timeout
         while not (chosen.exists() and chosen.read_text().count("\n") >= 1):
-            if time.monotonic() > deadline or self._process.poll() is not None:
-                self._process.kill()
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                self.process.kill()
                 raise PageError(f"{program} did not start")
             time.sleep(0.05)
         port = chosen.read_text().split("\n")[0]
@@ -134,5 +134,5 @@ class Browser:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.page.close()
-        self._process.terminate()
-        self._process.wait(timeout=30)
+        self.process.terminate()
+        self.process.wait(timeout=30)
