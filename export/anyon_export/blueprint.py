@@ -11,7 +11,7 @@ import gzip
 import json
 import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,14 +127,6 @@ def from_bytes(content: bytes) -> Blueprint:
         )
     except (zlib.error, EOFError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BlueprintError(f"not a blueprint ({error!r}); reinstall the package") from error
-
-
-def find(config: Mapping[str, int], files: Iterable[Path]) -> Path | None:
-    """The file among `files` whose blueprint fits a checkpoint's config, or None."""
-    for path in sorted(files):
-        if load(path).fits(config):
-            return path
-    return None
 
 
 def _inflate(content: bytes, gzip_header: bool = False) -> bytes:

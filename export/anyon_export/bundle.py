@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 ALIGNMENT = 64
 FILLER = "__pad__."
+NO_HASH = "0" * 64  # in the place of a hash that is not known yet
 
 Progress = Callable[[int, int], None]  # (bytes written, bytes in all)
 
@@ -110,20 +111,15 @@ def make_bundle(
     return manifest
 
 
-def write_bundle(
-    path: str | os.PathLike[str],
-    manifest: dict[str, Any],
-    tensors: Mapping[str, Array],
-    progress: Progress | None = None,
-) -> None:
+def write_bundle(path: str | os.PathLike[str], manifest: dict[str, Any], tensors: Mapping[str, Array]) -> None:
     """Writes a bundle of these tensors; `manifest` gets its format and its hash. Raises BundleWriteError."""
-    manifest.update(anyon_format=FORMAT_VERSION, data_sha256="0" * 64)
-    _write_atomically(Path(path), manifest, [_fixed(name, array) for name, array in tensors.items()], progress)
+    manifest.update(anyon_format=FORMAT_VERSION, data_sha256=NO_HASH)
+    _write_atomically(Path(path), manifest, [_fixed(name, array) for name, array in tensors.items()], None)
 
 
 def bundle_bytes(manifest: dict[str, Any], tensors: Mapping[str, Array]) -> bytes:
     """The same bundle in memory."""
-    manifest.update(anyon_format=FORMAT_VERSION, data_sha256="0" * 64)
+    manifest.update(anyon_format=FORMAT_VERSION, data_sha256=NO_HASH)
     content = io.BytesIO()
     _write(content, manifest, [_fixed(name, array) for name, array in tensors.items()], None)
     return content.getvalue()
@@ -191,7 +187,7 @@ def _manifest(blueprint: Blueprint, checkpoint: Checkpoint, name: str | None, so
             program: {"graph": f"onnx.{program}", "initializers": onnx.initializers}
             for program, onnx in blueprint.onnx.items()
         },
-        "data_sha256": "0" * 64,
+        "data_sha256": NO_HASH,
     }
 
 
@@ -219,7 +215,7 @@ def _remove(temporary: Path) -> None:
 
 
 def _write(file: BinaryIO, manifest: dict[str, Any], parts: list[_Part], progress: Progress | None) -> None:
-    """Header with a place for the hash, data while hashing, then the header again with the hash in place."""
+    """Header with places for the hashes, data while hashing, then the header again with the hashes in place."""
     header, sizes = _header(manifest, parts)
     file.write(header)
     digest, written, total = hashlib.sha256(), 0, sum(sizes)
@@ -239,7 +235,7 @@ def _write(file: BinaryIO, manifest: dict[str, Any], parts: list[_Part], progres
             progress(written, total)
     manifest["data_sha256"] = digest.hexdigest()
     file.seek(0)
-    file.write(_header(manifest, parts)[0])
+    file.write(_with_own_hash(_header(manifest, parts)[0]))
 
 
 class _Written(Mapping[str, Array]):
@@ -269,6 +265,7 @@ def _header(manifest: dict[str, Any], parts: list[_Part]) -> tuple[bytes, list[i
     metadata = {
         "format": "anyon",
         "anyon_version": str(FORMAT_VERSION),
+        "header_sha256": NO_HASH,
         "manifest": json.dumps(manifest, separators=(",", ":"), ensure_ascii=False),
     }
     entries: dict[str, Any] = {"__metadata__": metadata}
@@ -285,6 +282,14 @@ def _header(manifest: dict[str, Any], parts: list[_Part]) -> tuple[bytes, list[i
     text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-(8 + len(text)) % ALIGNMENT)
     return len(text).to_bytes(8, "little") + text, sizes
+
+
+def _with_own_hash(header: bytes) -> bytes:
+    """`header` with its SHA-256, taken while the digits are zeros, in the entry that was left for it."""
+    entry = b'"header_sha256":"'
+    # Quotes within the manifest's text are escaped, so the first such entry is the metadata's own.
+    at = header.index(entry + NO_HASH.encode() + b'"') + len(entry)
+    return header[:at] + hashlib.sha256(header).hexdigest().encode() + header[at + len(NO_HASH) :]
 
 
 def _sync_folder(folder: Path) -> None:

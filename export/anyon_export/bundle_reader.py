@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,29 +12,29 @@ from anyon_export.expressions import Array
 
 
 class BundleReader:
-    """Needs the compiled runtime, which maps and validates the file. Raises its errors for a damaged one."""
+    """Needs the compiled runtime, which maps and validates the file."""
 
     def __init__(self, path: Path) -> None:
-        """Raises ValueError for a bundle that carries no ONNX graphs."""
-        from anyon.bundle import Bundle
+        """Raises ValueError for a file that is damaged, of another version, or no bundle at all."""
+        from anyon import _native
 
-        self._bundle = Bundle(path)
-        self._sections: dict[str, Any] = self._bundle.manifest.get("onnx", {})
+        self._path = path
+        try:
+            self._bundle = _native.Bundle(str(path))
+        except _native.AnyonNativeError as error:
+            raise ValueError(str(error)) from error
+        self.manifest: dict[str, Any] = json.loads(self._bundle.manifest)
+        self._sections: dict[str, Any] = self.manifest.get("onnx", {})
+
+    def graphs(self) -> list[str]:
+        """The programs that have a graph. Raises ValueError when none has."""
         if not self._sections:
-            raise ValueError(f"{path}: carries no ONNX graphs (convert the checkpoint again)")
-
-    @property
-    def manifest(self) -> dict[str, Any]:
-        return self._bundle.manifest
-
-    @property
-    def programs(self) -> list[str]:
-        """Those that have a graph."""
+            raise ValueError(f"{self._path}: carries no ONNX graphs (convert the checkpoint again)")
         return list(self._sections)
 
     def graph(self, program: str) -> bytes:
         """A serialized ModelProto whose initializers are outside."""
-        return self._bundle.native.tensor(self._sections[program]["graph"]).tobytes()
+        return self._bundle.tensor(self._sections[program]["graph"]).tobytes()
 
     def rows(self, program: str) -> Mapping[str, Mapping[str, Any]]:
         """Where each initializer of the graph lies."""
@@ -41,12 +42,16 @@ class BundleReader:
         return rows
 
     def states(self, program: str) -> list[dict[str, Any]]:
-        states: list[dict[str, Any]] = self._bundle.programs[program].get("states", [])
+        states: list[dict[str, Any]] = self.manifest["programs"][program].get("states", [])
         return states
+
+    def tensors(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """(dtype: f32, f16, u8, ...; shape) of each tensor."""
+        return {name: (dtype, shape) for name, dtype, shape, _ in self._bundle.tensors()}
 
     def initializer(self, name: str, row: Mapping[str, Any]) -> Array:
         """ValueError when the row does not fit its tensor."""
         try:
-            return unpack_initializer(self._bundle.native.tensor(str(row["tensor"])), row)
+            return unpack_initializer(self._bundle.tensor(str(row["tensor"])), row)
         except ValueError as error:
-            raise ValueError(f"{self._bundle.path}: initializer {name!r}: {error}") from error
+            raise ValueError(f"{self._path}: initializer {name!r}: {error}") from error

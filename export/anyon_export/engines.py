@@ -132,9 +132,9 @@ class SessionEngine(Engine):
         return [np.array(output) for output in self.decoder.run(values)]
 
 
-def native_engine(bundle: Path, threads: int = 2) -> SessionEngine:
-    """A bundle on the native runtime; ImportError where the extension is not built."""
+def native_engine(bundle: Path) -> SessionEngine:
+    """A bundle on the native runtime, with two threads; ImportError where the extension is not built."""
     from anyon import _native
 
-    pool, opened = _native.ThreadPool(threads), _native.Bundle(str(bundle))
+    pool, opened = _native.ThreadPool(2), _native.Bundle(str(bundle))
     return SessionEngine("native", opened.session("encoder", pool), opened.session("decoder", pool))

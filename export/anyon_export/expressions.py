@@ -209,11 +209,6 @@ class Evaluator:
         return self._quantised[2]
 
 
-def evaluate(expression: Expression, tensors: Mapping[str, Array]) -> Array:
-    """One tensor on its own; see Evaluator."""
-    return Evaluator(tensors)(expression)
-
-
 def parameters(expression: Expression) -> Iterator[str]:
     """Names of the checkpoint tensors it reads."""
     if expression.op == "param":

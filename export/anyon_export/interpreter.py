@@ -17,7 +17,6 @@ from anyon_quantization.int4 import unpack_groups, unpack_panel16x8
 from anyon_quantization.int8 import unpack_panel16x4
 
 Array = npt.NDArray[Any]
-Attrs = dict[str, Any]
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 

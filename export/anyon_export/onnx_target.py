@@ -35,11 +35,11 @@ def write(bundle: Path, folder: Path, *, fused: bool = False) -> Artefact:
 
     reader = BundleReader(bundle)
     with drafted(folder) as draft:
-        for program in reader.programs:
+        for program in reader.graphs():
             _write_program(reader, program, draft, fused)
             onnx.checker.check_model(draft / f"{program}.onnx", full_check=True)
         names = sorted(path.name for path in draft.iterdir())
-    states = [state for program in reader.programs for state in reader.states(program)]
+    states = [state for program in reader.graphs() for state in reader.states(program)]
     pairs = "".join(f"{state['onnx_output']} -> {state['onnx_input']}, ..." for state in states[:1])
     return Artefact(
         "onnx",

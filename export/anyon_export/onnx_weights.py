@@ -8,26 +8,15 @@ The initializers stay outside the graph: rows of the manifest say where in the b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from anyon_export.onnx_nodes import Node, Tensor
-from anyon_export.protobuf import fields, integer, message
+from anyon_export.onnx_nodes import FLOAT, FLOAT16, INT8, UINT4, Node, Tensor, read_graph
 from anyon_export.rotate import DOWN, UP
 from anyon_quantization.int4 import Int4
 from anyon_quantization.schemes import scheme
 
 Row = dict[str, Any]
-
-# Field numbers of onnx.proto.
-_MODEL_GRAPH = 7
-_GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
-_NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _NODE_OP, _NODE_ATTRIBUTE = 1, 2, 3, 4, 5
-_ATTRIBUTE_NAME, _ATTRIBUTE_INT, _ATTRIBUTE_TYPE = 1, 3, 20
-_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_EXTERNAL, _TENSOR_LOCATION = 1, 2, 8, 13, 14
-_ENTRY_KEY, _ENTRY_VALUE = 1, 2
-_TYPE_INT, _EXTERNAL = 2, 1
-FLOAT, INT8, FLOAT16, UINT4 = 1, 3, 10, 21
 
 
 @dataclass(frozen=True)
@@ -55,14 +44,21 @@ def quantise_graph(
         for name, row in initializers.items()
         if row["tensor"] in schemes
     }
-    model = b""
+    opened = read_graph(graph)
+    kept, squares = _rewritten(opened.nodes, weights, rotated)
+    nodes: list[Node] = []
     added: dict[str, Row] = {}
-    for number, _, value, whole in fields(graph):
-        if number == _MODEL_GRAPH:
-            content, added = _graph(value, weights, rotated)
-            whole = message(number, content)
-        model += whole
-    return model, {name: row for name, row in initializers.items() if name not in weights} | added
+    tensors: dict[str, Tensor] = {}
+    for name, weight in (weights | squares).items():
+        for output, turned in [(o, False) for o in weight.plain] + [(o, True) for o in weight.turned]:
+            node, parts = _dequantised(f"{name}.turned" if turned else name, output, weight, turned)
+            nodes.append(node)
+            for part, (kind, row) in parts.items():
+                tensors[part] = Tensor(kind, tuple(row["shape"]))
+                added[part] = row
+    opened.nodes = [*nodes, *kept]  # nothing but initializers comes before the new ones
+    opened.weights = {name: tensor for name, tensor in opened.weights.items() if name not in weights} | tensors
+    return opened.serialized(), {name: row for name, row in initializers.items() if name not in weights} | added
 
 
 def dequantises(node: Node, weights: Mapping[str, Tensor], rows: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -83,61 +79,45 @@ def dequantises(node: Node, weights: Mapping[str, Tensor], rows: Mapping[str, Ma
     return plain and axis == (1 if turned else 0)
 
 
-def _graph(graph: bytes, weights: dict[str, _Weight], rotated: Mapping[str, str]) -> tuple[bytes, dict[str, Row]]:
-    """The new nodes go first: nothing but initializers comes before them."""
-    kept = b""
+def _rewritten(
+    nodes: list[Node], weights: Mapping[str, _Weight], rotated: Mapping[str, str]
+) -> tuple[list[Node], dict[str, _Weight]]:
+    """The nodes that stay, those of rotated tables as products; the squares of these, by name. The weights learn in
+    which forms they are read."""
+    kept: list[Node] = []
     squares: dict[str, _Weight] = {}
-    for number, _, value, whole in fields(graph):
-        if number == _GRAPH_INITIALIZER and _text(value, _TENSOR_NAME) in weights:
+    for node in nodes:
+        if node.op == "Transpose" and node.inputs[0] in weights:
+            weights[node.inputs[0]].turned.extend(node.outputs)
             continue
-        if number == _GRAPH_NODE:
-            inputs = [name.decode() for field, _, name, _ in fields(value) if field == _NODE_INPUT]
-            op = _text(value, _NODE_OP)
-            if op == "Transpose" and inputs[0] in weights:
-                weights[inputs[0]].turned.append(_text(value, _NODE_OUTPUT))
-                continue
-            for name in set(inputs) & set(weights):
-                weights[name].plain[:] = [name]
-            table = next((weight for weight in weights.values() if {*weight.turned, *weight.plain} & set(inputs)), None)
-            if table is not None and table.row["tensor"] in rotated:
-                if op not in ("Gather", "MatMul"):
-                    raise ValueError(f"{op} reads {table.row['tensor']}, which is rotated")
-                rewrite, end = (_looked_up, UP) if op == "Gather" else (_multiplied, DOWN)
-                square = _square(table, end, rotated[table.row["tensor"]])
-                squares[square.row["tensor"]] = square
-                whole = rewrite(value, square.turned[0])
-        kept += whole
-    nodes, tensors = b"", b""
-    rows: dict[str, Row] = {}
-    for name, weight in (weights | squares).items():
-        forms = [(output, False) for output in weight.plain] + [(output, True) for output in weight.turned]
-        for output, turned in forms:
-            node, parts = _dequantised(f"{name}.turned" if turned else name, output, weight, turned)
-            nodes += message(_GRAPH_NODE, node)
-            for part, (kind, row) in parts.items():
-                if part not in rows:
-                    tensors += message(_GRAPH_INITIALIZER, _tensor(part, kind, row["shape"]))
-            rows |= {part: row for part, (_, row) in parts.items()}
-    return nodes + kept + tensors, rows
+        read = set(node.inputs)
+        for name in read & set(weights):
+            weights[name].plain[:] = [name]
+        table = next((weight for weight in weights.values() if {*weight.turned, *weight.plain} & read), None)
+        if table is None or table.row["tensor"] not in rotated:
+            kept.append(node)
+            continue
+        if node.op not in ("Gather", "MatMul"):
+            raise ValueError(f"{node.op} reads {table.row['tensor']}, which is rotated")
+        rewrite, end = (_looked_up, UP) if node.op == "Gather" else (_multiplied, DOWN)
+        square = _square(table, end, rotated[table.row["tensor"]])
+        squares[square.row["tensor"]] = square
+        kept += rewrite(node, square.turned[0])
+    return kept, squares
 
 
-def _looked_up(gather: bytes, square: str) -> bytes:
-    """Fields of a graph: the look-up under another name, and the product that turns its rows back."""
-    output = _text(gather, _NODE_OUTPUT)
+def _looked_up(gather: Node, square: str) -> list[Node]:
+    """The look-up under another name, and the product that turns its rows back."""
+    (output,) = gather.outputs
     inner = f"{output}.rotated"
-    renamed = b"".join(whole for number, _, _, whole in fields(gather) if number != _NODE_OUTPUT)
-    node = _node("MatMul", [inner, square], output)
-    return message(_GRAPH_NODE, renamed + message(_NODE_OUTPUT, inner)) + message(_GRAPH_NODE, node)
+    return [replace(gather, outputs=[inner]), _node("MatMul", [inner, square], output)]
 
 
-def _multiplied(matmul: bytes, square: str) -> bytes:
-    """Fields of a graph: the product that turns the inputs, and the product with the table of what it gives."""
-    x, weight = (value.decode() for number, _, value, _ in fields(matmul) if number == _NODE_INPUT)
-    inner = f"{_text(matmul, _NODE_OUTPUT)}.input"
-    others = b"".join(whole for number, _, _, whole in fields(matmul) if number != _NODE_INPUT)
-    inputs = message(_NODE_INPUT, inner) + message(_NODE_INPUT, weight)
-    node = _node("MatMul", [x, square], inner)
-    return message(_GRAPH_NODE, node) + message(_GRAPH_NODE, inputs + others)
+def _multiplied(matmul: Node, square: str) -> list[Node]:
+    """The product that turns the inputs, and the product with the table of what it gives."""
+    x, weight = matmul.inputs
+    inner = f"{matmul.outputs[0]}.input"
+    return [_node("MatMul", [x, square], inner), replace(matmul, inputs=[inner, weight])]
 
 
 def _square(table: _Weight, end: str, scheme: str) -> _Weight:
@@ -147,11 +127,7 @@ def _square(table: _Weight, end: str, scheme: str) -> _Weight:
     return _Weight(row, scheme, [], [f"{tensor}.transposed"])
 
 
-def _text(data: bytes, number: int) -> str:
-    return next((value.decode() for field, _, value, _ in fields(data) if field == number), "")
-
-
-def _dequantised(name: str, output: str, weight: _Weight, turned: bool) -> tuple[bytes, dict[str, tuple[int, Row]]]:
+def _dequantised(name: str, output: str, weight: _Weight, turned: bool) -> tuple[Node, dict[str, tuple[int, Row]]]:
     """The node that makes the weight, and its initializers: name -> (ONNX type, row)."""
     chosen, row = scheme(weight.scheme), weight.row
     tensor, rows = row["tensor"], row["rows"]
@@ -184,18 +160,5 @@ def _turned(row: Row, turned: bool) -> Row:
     return {**row, "view": row["shape"], "perm": [1, 0], "shape": row["shape"][::-1]} if turned else row
 
 
-def _node(op: str, inputs: list[str], output: str, **attributes: int) -> bytes:
-    data = b"".join(message(_NODE_INPUT, name) for name in inputs) + message(_NODE_OUTPUT, output)
-    data += message(_NODE_NAME, f"{output}:{op}") + message(_NODE_OP, op)
-    for name, value in attributes.items():
-        attribute = message(_ATTRIBUTE_NAME, name) + integer(_ATTRIBUTE_INT, value)
-        data += message(_NODE_ATTRIBUTE, attribute + integer(_ATTRIBUTE_TYPE, _TYPE_INT))
-    return data
-
-
-def _tensor(name: str, kind: int, shape: list[int]) -> bytes:
-    """An initializer whose data is elsewhere."""
-    data = b"".join(integer(_TENSOR_DIMS, size) for size in shape) + integer(_TENSOR_TYPE, kind)
-    data += message(_TENSOR_NAME, name)
-    data += message(_TENSOR_EXTERNAL, message(_ENTRY_KEY, "location") + message(_ENTRY_VALUE, "weights"))
-    return data + integer(_TENSOR_LOCATION, _EXTERNAL)
+def _node(op: str, inputs: list[str], output: str, **attributes: int) -> Node:
+    return Node(op, inputs, [output], attributes, name=f"{output}:{op}")

@@ -203,7 +203,7 @@ def write(bundle: Path, folder: Path) -> Artefact:
     reader = BundleReader(bundle)
     stateful = 0
     with drafted(folder) as draft:
-        for program in reader.programs:
+        for program in reader.graphs():
             states = reader.states(program)
             model = build_model(reader.graph(program), reader.rows(program), reader.initializer, states)
             _name_by_order(model)

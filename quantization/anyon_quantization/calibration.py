@@ -25,12 +25,12 @@ class Collector:
     """Adds up the inputs of one product. The rows kept are an even sample of all that came (Vitter 1985, "Random
     sampling with a reservoir"), the same for the same inputs."""
 
-    def __init__(self, width: int, seed: int = 0) -> None:
+    def __init__(self, width: int) -> None:
         self._moments = np.zeros((width, width))
         self._rows = np.zeros((ROWS, width), np.float32)
         self._count = 0
         self._waiting: list[Array] = []
-        self._random = np.random.default_rng(seed)
+        self._random = np.random.default_rng(0)
 
     def add(self, x: Array) -> None:
         """x (..., K) float32."""

@@ -6,20 +6,21 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "bundle/hash_pieces.h"
 #include "bundle/header.h"
+#include "bundle/header_hash.h"
 #include "bundle/json.h"
 #include "bundle/mapped_file.h"
 #include "core/arena.h"
 #include "core/checked.h"
-#include "core/sha256.h"
 
 namespace anyon {
 namespace {
 
 constexpr int64_t kSizeBytes = 8;  // the header's size, little-endian
 
-[[noreturn]] void bad(const std::string& file, const std::string& problem) {
-  throw Error(Status::kBadBundle, file + ": " + problem);
+[[noreturn]] void bad(const std::string& file, Parts problem) {
+  throw_error(Status::kBadBundle, {file, ": ", problem});
 }
 
 std::string bytes_text(int64_t bytes) {
@@ -28,20 +29,20 @@ std::string bytes_text(int64_t bytes) {
 
 // The JSON header inside `bytes`.
 std::string_view header_text(std::span<const std::byte> bytes, const std::string& file) {
-  if (bytes.empty()) bad(file, "the file is empty (an incomplete download?)");
+  if (bytes.empty()) bad(file, {"the file is empty (an incomplete download?)"});
   if (bytes.size() < kSizeBytes) {
-    bad(file, "not a bundle: it has only " + bytes_text(static_cast<int64_t>(bytes.size())));
+    bad(file, {"not a bundle: it has only ", bytes_text(static_cast<int64_t>(bytes.size()))});
   }
   uint64_t size = 0;
   for (size_t i = 0; i < kSizeBytes; ++i) size |= static_cast<uint64_t>(bytes[i]) << (8 * i);
   // The first character decides whether a wrong size means a cut file or another kind of file.
   const bool looks_like_json = bytes.size() > kSizeBytes && bytes[kSizeBytes] == std::byte{'{'};
   if (!looks_like_json || size > static_cast<uint64_t>(Bundle::kMaxHeaderBytes)) {
-    bad(file, "not a bundle: it does not start with a safetensors header (another kind of file?)");
+    bad(file, {"not a bundle: it does not start with a safetensors header (another kind of file?)"});
   }
   if (size > bytes.size() - kSizeBytes) {
-    bad(file, "the header ends at byte " + std::to_string(size + kSizeBytes) + ", file has " +
-                  std::to_string(bytes.size()) + " (an incomplete download?)");
+    bad(file,
+        {"the header ends at byte ", size + kSizeBytes, ", file has ", bytes.size(), " (an incomplete download?)"});
   }
   return {reinterpret_cast<const char*>(bytes.data()) + kSizeBytes, static_cast<size_t>(size)};
 }
@@ -49,21 +50,19 @@ std::string_view header_text(std::span<const std::byte> bytes, const std::string
 // A tensor's bytes are its shape's and lie inside the file.
 void check_extent(const HeaderTensor& tensor, int64_t data_begin, int64_t file_bytes, const std::string& file) {
   const auto where = [&] { return "tensor '" + tensor.name + "' "; };
-  if (tensor.end < tensor.begin) bad(file, where() + "ends before it begins");
+  if (tensor.end < tensor.begin) bad(file, {where(), "ends before it begins"});
   int64_t end = 0;
-  if (!checked_add(tensor.end, data_begin, &end)) bad(file, where() + "ends out of range");
+  if (!checked_add(tensor.end, data_begin, &end)) bad(file, {where(), "ends out of range"});
   if (end > file_bytes) {
-    bad(file, where() + "ends at byte " + std::to_string(end) + ", file has " + std::to_string(file_bytes) +
-                  " (an incomplete download?)");
+    bad(file, {where(), "ends at byte ", end, ", file has ", file_bytes, " (an incomplete download?)"});
   }
   int64_t bytes = 0;
-  if (!checked_bytes(tensor.shape, tensor.dtype, &bytes)) bad(file, where() + "has a shape that is too large");
+  if (!checked_bytes(tensor.shape, tensor.dtype, &bytes)) bad(file, {where(), "has a shape that is too large"});
   if (tensor.end - tensor.begin != bytes) {
-    bad(file,
-        where() + "occupies " + bytes_text(tensor.end - tensor.begin) + ", its shape needs " + std::to_string(bytes));
+    bad(file, {where(), "occupies ", bytes_text(tensor.end - tensor.begin), ", its shape needs ", bytes});
   }
   if (tensor.begin % Bundle::kAlignment != 0 && !tensor.name.starts_with(Bundle::kFillerPrefix)) {
-    bad(file, where() + "does not start on a 64-byte boundary (a safetensors file that is not a bundle?)");
+    bad(file, {where(), "does not start on a 64-byte boundary (a safetensors file that is not a bundle?)"});
   }
 }
 
@@ -74,21 +73,35 @@ void check_coverage(std::vector<HeaderTensor>& tensors, int64_t data_bytes, cons
   });
   int64_t covered = 0;
   for (const HeaderTensor& tensor : tensors) {
-    if (tensor.begin < covered) bad(file, "tensor '" + tensor.name + "' overlaps the tensor before it");
-    if (tensor.begin > covered) bad(file, "the bytes before tensor '" + tensor.name + "' belong to no tensor");
+    if (tensor.begin < covered) bad(file, {"tensor '", tensor.name, "' overlaps the tensor before it"});
+    if (tensor.begin > covered) bad(file, {"the bytes before tensor '", tensor.name, "' belong to no tensor"});
     covered = tensor.end;
   }
   if (covered != data_bytes) {
-    bad(file, bytes_text(data_bytes - covered) + " after the last tensor belong to no tensor");
+    bad(file, {bytes_text(data_bytes - covered), " after the last tensor belong to no tensor"});
   }
 }
 
-std::string& metadata(Header& header, std::string_view key, const std::string& file) {
+std::string* find_metadata(Header& header, std::string_view key) {
   for (auto& [name, value] : header.metadata) {
-    if (name == key) return value;
+    if (name == key) return &value;
   }
-  bad(file, "not a bundle: its metadata has no '" + std::string(key) +
-                "' (a plain safetensors file? make a bundle of it with `anyon export`)");
+  return nullptr;
+}
+
+std::string& metadata(Header& header, std::string_view key, const std::string& file) {
+  if (std::string* value = find_metadata(header, key)) return *value;
+  bad(file, {"not a bundle: its metadata has no '", key,
+             "' (a plain safetensors file? make a bundle of it with `anyon export`)"});
+}
+
+// An entry that is not known may be the hash of the header under a name with a flipped bit.
+void check_metadata_names(const Header& header, const std::string& file) {
+  for (const auto& [name, value] : header.metadata) {
+    if (name != "format" && name != "anyon_version" && name != "manifest" && name != kHeaderHashKey) {
+      bad(file, {"its metadata has the unknown entry '", name.substr(0, 100), "' (a damaged file?)"});
+    }
+  }
 }
 
 // Newer versions are told apart from nonsense, because only the first is cured by an upgrade.
@@ -96,18 +109,18 @@ void check_version(const std::string& text, const std::string& file) {
   const bool number = !text.empty() && text.size() <= 9 &&
                       std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
   const int64_t version = number ? std::stoll(text) : 0;
-  if (version < 1) bad(file, "'anyon_version' is not a version number");
+  if (version < 1) bad(file, {"'anyon_version' is not a version number"});
   if (version > Bundle::kFormatVersion) {
-    throw Error(Status::kUnsupportedVersion, file + ": made by a newer anyon (bundle format " + text +
-                                                 ", this one reads up to " + std::to_string(Bundle::kFormatVersion) +
-                                                 "); upgrade anyon");
+    throw_error(Status::kUnsupportedVersion, {file, ": made by a newer anyon (bundle format ", text,
+                                              ", this one reads up to ", Bundle::kFormatVersion, "); upgrade anyon"});
   }
 }
 
 void check_manifest(const nlohmann::json& manifest, const std::string& file) {
-  if (!manifest.is_object()) bad(file, "manifest: it is not an object");
+  if (!manifest.is_object()) bad(file, {"manifest: it is not an object"});
   const auto format = manifest.find("anyon_format");
-  if (format == manifest.end() || !format->is_number_unsigned()) bad(file, "manifest: 'anyon_format' is not a number");
+  if (format == manifest.end() || !format->is_number_unsigned())
+    bad(file, {"manifest: 'anyon_format' is not a number"});
   check_version(std::to_string(format->get<uint64_t>()), file);
 }
 
@@ -119,11 +132,16 @@ Bundle::Bundle(std::string name, std::span<const std::byte> bytes, std::shared_p
   const std::string_view text = header_text(bytes, name_);
   Header header = parse_header(text, name_, kMaxTensors, kMaxNameBytes);
 
-  if (metadata(header, "format", name_) != "anyon") bad(name_, "not a bundle: its metadata's format is not 'anyon'");
+  if (metadata(header, "format", name_) != "anyon") bad(name_, {"not a bundle: its metadata's format is not 'anyon'"});
   check_version(metadata(header, "anyon_version", name_), name_);
+  check_metadata_names(header, name_);
 
   const int64_t data_begin = kSizeBytes + static_cast<int64_t>(text.size());
-  if (data_begin % kAlignment != 0) bad(name_, "the data does not start on a 64-byte boundary (a damaged file?)");
+  if (const std::string* hash = find_metadata(header, kHeaderHashKey)) {
+    check_header_hash(bytes_.first(static_cast<size_t>(data_begin)), *hash, name_);
+    has_header_hash_ = true;
+  }
+  if (data_begin % kAlignment != 0) bad(name_, {"the data does not start on a 64-byte boundary (a damaged file?)"});
   for (const HeaderTensor& tensor : header.tensors) check_extent(tensor, data_begin, file_bytes(), name_);
   check_coverage(header.tensors, file_bytes() - data_begin, name_);
   data_ = bytes_.subspan(static_cast<size_t>(data_begin));
@@ -145,7 +163,7 @@ Bundle::Bundle(std::string name, std::span<const std::byte> bytes, std::shared_p
   }
   std::sort(fillers.begin(), fillers.end());
   if (const auto twice = std::adjacent_find(fillers.begin(), fillers.end()); twice != fillers.end()) {
-    bad(name_, "two tensors are called '" + std::string(*twice) + "'");
+    bad(name_, {"two tensors are called '", *twice, "'"});
   }
   by_name_.resize(tensors_.size());
   std::iota(by_name_.begin(), by_name_.end(), 0u);
@@ -153,7 +171,7 @@ Bundle::Bundle(std::string name, std::span<const std::byte> bytes, std::shared_p
             [this](uint32_t a, uint32_t b) { return tensors_[a].name < tensors_[b].name; });
   const auto same_name = [this](uint32_t a, uint32_t b) { return tensors_[a].name == tensors_[b].name; };
   if (const auto twice = std::adjacent_find(by_name_.begin(), by_name_.end(), same_name); twice != by_name_.end()) {
-    bad(name_, "two tensors are called '" + tensors_[*twice].name + "'");
+    bad(name_, {"two tensors are called '", tensors_[*twice].name, "'"});
   }
 }
 
@@ -187,7 +205,7 @@ const BundleTensor* Bundle::find(std::string_view tensor) const {
 
 const TensorView& Bundle::tensor(std::string_view name) const {
   const BundleTensor* found = find(name);
-  if (found == nullptr) bad(name_, "has no tensor '" + std::string(name) + "'");
+  if (found == nullptr) bad(name_, {"has no tensor '", name, "'"});
   return found->view;
 }
 
@@ -195,22 +213,25 @@ void Bundle::check_not_cut() const {
   if (file_ == nullptr) return;
   const int64_t now = file_->size_now();
   if (now >= 0 && now < file_bytes()) {
-    bad(name_, "was cut to " + bytes_text(now) + " while it was in use, it had " + std::to_string(file_bytes()) +
-                   " (make or download it again; replace a bundle by renaming, never in place)");
+    bad(name_, {"was cut to ", bytes_text(now), " while it was in use, it had ", file_bytes(),
+                " (make or download it again; replace a bundle by renaming, never in place)"});
   }
 }
 
 void Bundle::verify_data() const {
+  verify_data([](int64_t, int64_t) { return true; });
+}
+
+void Bundle::verify_data(FunctionRef<bool(int64_t done, int64_t total)> keep_going) const {
   check_not_cut();
   const auto expected = manifest_->find("data_sha256");
   if (expected == manifest_->end() || !expected->is_string()) {
-    bad(name_, "manifest: has no 'data_sha256' to compare the data with");
+    bad(name_, {"manifest: has no 'data_sha256' to compare the data with"});
   }
-  const std::string actual = sha256_hex(data_);
+  const std::string actual = hash_in_pieces(data_, name_, keep_going);
   if (actual != expected->get_ref<const std::string&>()) {
-    bad(name_, "the data has SHA-256 " + actual + ", the manifest says " +
-                   expected->get_ref<const std::string&>().substr(0, 64) +
-                   " (a damaged file? make or download it again)");
+    bad(name_, {"the data has SHA-256 ", actual, ", the manifest says ",
+                expected->get_ref<const std::string&>().substr(0, 64), " (a damaged file? make or download it again)"});
   }
 }
 

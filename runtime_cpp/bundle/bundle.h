@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/function_ref.h"
+#include "core/limits.h"
 #include "core/tensor.h"
 
 namespace anyon {
@@ -24,15 +26,16 @@ struct BundleTensor {
 };
 
 // A bundle is a safetensors file: u64 header size, JSON header, data. Its `__metadata__` holds the format, its version
-// and the manifest (JSON text). Nothing is trusted: every size is checked before a pointer is formed from it.
+// the manifest (JSON text) and the header's own hash, which is checked at every open where it is there. Nothing is
+// trusted: every size is checked before a pointer is formed from it.
 // Immutable after opening and safe to share between threads.
 class Bundle {
  public:
   static constexpr int64_t kFormatVersion = 1;
-  static constexpr int64_t kAlignment = 64;                 // of the data section and of every tensor in it
-  static constexpr int64_t kMaxHeaderBytes = 64 << 20;      // of the JSON header, manifest included
-  static constexpr int64_t kMaxTensors = 100'000;           // fillers included
-  static constexpr int64_t kMaxNameBytes = 512;             // of a tensor's name
+  static constexpr int64_t kAlignment = 64;                           // of the data section and of every tensor in it
+  static constexpr int64_t kMaxHeaderBytes = limits::kHeaderBytes;    // of the JSON header, manifest included
+  static constexpr int64_t kMaxTensors = limits::kTensors;            // fillers included
+  static constexpr int64_t kMaxNameBytes = limits::kTensorNameBytes;  // of a tensor's name
   static constexpr const char* kFillerPrefix = "__pad__.";  // U8 tensors that fill the gaps between aligned ones
 
   // Throws Error: kIoError (cannot be read), kBadBundle (not a bundle, damaged), kUnsupportedVersion (newer).
@@ -50,6 +53,8 @@ class Bundle {
   Bundle& operator=(const Bundle&) = delete;
 
   const std::string& name() const { return name_; }
+  // Whether it was opened from a path, which is then its name.
+  bool is_file() const { return file_ != nullptr; }
   const std::shared_ptr<Allocator>& allocator() const { return allocator_; }
   const std::string& manifest_text() const { return manifest_text_; }
   const nlohmann::json& manifest() const { return *manifest_; }
@@ -67,10 +72,15 @@ class Bundle {
   void check_not_cut() const;
 
   int64_t file_bytes() const { return static_cast<int64_t>(bytes_.size()); }
+  std::span<const std::byte> bytes() const { return bytes_; }  // of the whole file
+  // Whether its header states its own hash, which was then checked when it was opened.
+  bool has_header_hash() const { return has_header_hash_; }
   int64_t data_bytes() const { return static_cast<int64_t>(data_.size()); }
   // Compares the data section with the manifest's data_sha256. Reads every byte, so it is not part of opening.
   // Throws Error(kBadBundle) when they differ or the manifest has no hash.
   void verify_data() const;
+  // The same; asks every few MiB, and after the last byte, whether to go on. Throws Error(kCancelled) when told not to.
+  void verify_data(FunctionRef<bool(int64_t done, int64_t total)> keep_going) const;
 
  private:
   Bundle(std::string name, std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
@@ -82,6 +92,7 @@ class Bundle {
   const MappedFile* const file_;  // part of owner_; null for a bundle in memory
   std::span<const std::byte> bytes_;
   std::span<const std::byte> data_;
+  bool has_header_hash_ = false;
   std::string manifest_text_;
   std::unique_ptr<nlohmann::json> manifest_;
   std::vector<BundleTensor> tensors_;

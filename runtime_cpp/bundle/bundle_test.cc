@@ -111,6 +111,28 @@ TEST(Bundle, VerifiesItsDataAgainstTheManifest) {
   EXPECT_THROW(without.open()->verify_data(), Error);
 }
 
+TEST(Bundle, TellsHowFarItsVerificationIsAndStopsWhenAsked) {
+  BundleWriter writer = two_tensors();
+  writer.add<uint8_t>("large", "U8", {(9 << 20) + 64}, std::vector<uint8_t>((9 << 20) + 64, 7));
+  writer.manifest["data_sha256"] = sha256_hex(std::as_bytes(std::span(writer.data())));
+  const auto bundle = writer.open();
+  std::vector<int64_t> seen;
+  bundle->verify_data([&](int64_t done, int64_t total) {
+    EXPECT_EQ(total, bundle->data_bytes());
+    seen.push_back(done);
+    return true;
+  });
+  EXPECT_EQ(seen, (std::vector<int64_t>{4 << 20, 8 << 20, bundle->data_bytes()}));
+  int asked = 0;
+  try {
+    bundle->verify_data([&](int64_t, int64_t) { return ++asked < 2; });
+    FAIL() << "it went on";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.status(), Status::kCancelled) << error.what();
+  }
+  EXPECT_EQ(asked, 2);
+}
+
 TEST(Bundle, RefusesEveryTruncation) {
   const std::string file = two_tensors().file();
   for (size_t size = 0; size < file.size(); ++size) {
@@ -222,7 +244,7 @@ TEST(Bundle, RefusesALyingHeader) {
       {"metadata not text", R"("anyon_version":"1")", R"("anyon_version":1)", "__metadata__"},
       {"metadata twice", R"("anyon_version":"1")", R"("anyon_version":"1","anyon_version":"1")", "twice"},
       {"no version", R"("anyon_version":"1",)", "", "has no 'anyon_version'"},
-      {"no manifest", R"("manifest":)", R"("other":)", "has no 'manifest'"},
+      {"unknown metadata", R"("manifest":)", R"("other":)", "unknown entry 'other'"},
       {"another format", R"("format":"anyon")", R"("format":"pt")", "not 'anyon'"},
   };
   for (const Lie& lie : lies) {
@@ -244,6 +266,8 @@ TEST(Bundle, RefusesOtherFiles) {
             std::string::npos);
   EXPECT_NE(refusal(raw_file("{}", "")).second.find("has no 'format'"), std::string::npos);
   EXPECT_NE(refusal(raw_file(R"({"__metadata__":{"format":"anyon"}})", "", 0)).second.find("anyon_version"),
+            std::string::npos);
+  EXPECT_NE(refusal(raw_file(R"({"__metadata__":{"format":"anyon","anyon_version":"1"}})", "")).second.find("manifest"),
             std::string::npos);
   BundleWriter writer = two_tensors();
   EXPECT_NE(refusal(raw_file(writer.header().dump() + " ", writer.data(), 0)).second.find("64-byte boundary"),

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "core/limits.h"
 #include "core/status.h"
 
 namespace anyon {
@@ -50,20 +51,20 @@ class HeaderReader : public nlohmann::json_sax<Json> {
   bool number_float(number_float_t, const string_t&) override { return unexpected("a fraction"); }
   bool binary(binary_t&) override { return unexpected("binary data"); }
   bool number_integer(number_integer_t) override {
-    return place_ == Place::kShape || place_ == Place::kOffsets ? fail(tensor() + " has a negative number")
+    return place_ == Place::kShape || place_ == Place::kOffsets ? fail({tensor(), " has a negative number"})
                                                                 : unexpected("a number");
   }
 
   bool number_unsigned(number_unsigned_t value) override {
     if (place_ != Place::kShape && place_ != Place::kOffsets) return unexpected("a number");
-    if (value > static_cast<uint64_t>(INT64_MAX)) return fail(tensor() + " has a number that does not fit 63 bits");
+    if (value > static_cast<uint64_t>(INT64_MAX)) return fail({tensor(), " has a number that does not fit 63 bits"});
     const auto number = static_cast<int64_t>(value);
     if (place_ == Place::kShape) {
-      if (dims_count_ == Shape::kMaxRank) return fail(tensor() + " has more than 8 dimensions");
+      if (dims_count_ == Shape::kMaxRank) return fail({tensor(), " has more than 8 dimensions"});
       dims_[dims_count_++] = number;
       return true;
     }
-    if (offsets_count_ == 2) return fail(tensor() + " has more than two data offsets");
+    if (offsets_count_ == 2) return fail({tensor(), " has more than two data offsets"});
     (offsets_count_++ == 0 ? header_.tensors.back().begin : header_.tensors.back().end) = number;
     return true;
   }
@@ -76,7 +77,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
     }
     if (place_ != Place::kDType) return unexpected("a string");
     const std::optional<DType> dtype = dtype_named(value);
-    if (!dtype) return fail(tensor() + " has the unknown dtype " + quoted_name(value) + " (made by a newer anyon?)");
+    if (!dtype) return fail({tensor(), " has the unknown dtype ", quoted_name(value), " (made by a newer anyon?)"});
     header_.tensors.back().dtype = *dtype;
     place_ = Place::kTensor;
     return true;
@@ -99,7 +100,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
   bool end_object() override {
     if (place_ == Place::kTensor) {
       if (seen_ != (kSeenDType | kSeenShape | kSeenOffsets)) {
-        return fail(tensor() + " lacks its dtype, shape or data_offsets");
+        return fail({tensor(), " lacks its dtype, shape or data_offsets"});
       }
       place_ = Place::kTop;
     } else if (place_ == Place::kMetadata) {
@@ -125,7 +126,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
     if (place_ == Place::kShape) {
       header_.tensors.back().shape = Shape(std::span(dims_).first(dims_count_));
     } else if (offsets_count_ != 2) {
-      return fail(tensor() + " has fewer than two data offsets");
+      return fail({tensor(), " has fewer than two data offsets"});
     }
     place_ = Place::kTensor;
     return true;
@@ -135,9 +136,9 @@ class HeaderReader : public nlohmann::json_sax<Json> {
     if (place_ == Place::kTop) return top_key(name);
     if (place_ == Place::kMetadata) {
       for (const auto& [known, value] : header_.metadata) {
-        if (known == name) return fail("__metadata__ has " + quoted_name(name) + " twice");
+        if (known == name) return fail({"__metadata__ has ", quoted_name(name), " twice"});
       }
-      if (header_.metadata.size() == kMaxMetadata) return fail("__metadata__ has too many entries");
+      if (header_.metadata.size() == kMaxMetadata) return fail({"__metadata__ has too many entries"});
       header_.metadata.emplace_back(std::move(name), std::string());
       place_ = Place::kMetadataValue;
       return true;
@@ -146,11 +147,11 @@ class HeaderReader : public nlohmann::json_sax<Json> {
   }
 
   bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception&) override {
-    return fail("not valid JSON at byte " + std::to_string(position));
+    return fail({"not valid JSON at byte ", position});
   }
 
  private:
-  static constexpr size_t kMaxMetadata = 64;
+  static constexpr size_t kMaxMetadata = limits::kMetadataEntries;
   static constexpr int kSeenDType = 1, kSeenShape = 2, kSeenOffsets = 4;
 
   // What the next event must be, or which container is open.
@@ -171,17 +172,17 @@ class HeaderReader : public nlohmann::json_sax<Json> {
 
   bool top_key(string_t& name) {
     if (name == "__metadata__") {
-      if (has_metadata_) return fail("__metadata__ appears twice");
+      if (has_metadata_) return fail({"__metadata__ appears twice"});
       has_metadata_ = true;
       place_ = Place::kMetadataStart;
       return true;
     }
-    if (name.empty()) return fail("a tensor has an empty name");
+    if (name.empty()) return fail({"a tensor has an empty name"});
     if (static_cast<int64_t>(name.size()) > max_name_bytes_) {
-      return fail("a tensor's name has more than " + std::to_string(max_name_bytes_) + " bytes");
+      return fail({"a tensor's name has more than ", max_name_bytes_, " bytes"});
     }
     if (static_cast<int64_t>(header_.tensors.size()) == max_tensors_) {
-      return fail("more than " + std::to_string(max_tensors_) + " tensors");
+      return fail({"more than ", max_tensors_, " tensors"});
     }
     header_.tensors.emplace_back().name = std::move(name);
     place_ = Place::kTensorValue;
@@ -200,9 +201,9 @@ class HeaderReader : public nlohmann::json_sax<Json> {
       bit = kSeenOffsets;
       place_ = Place::kOffsetsStart;
     } else {
-      return fail(tensor() + " has the unknown field " + quoted_name(name));
+      return fail({tensor(), " has the unknown field ", quoted_name(name)});
     }
-    if ((seen_ & bit) != 0) return fail(tensor() + " has '" + name + "' twice");
+    if ((seen_ & bit) != 0) return fail({tensor(), " has '", name, "' twice"});
     seen_ |= bit;
     return true;
   }
@@ -215,11 +216,11 @@ class HeaderReader : public nlohmann::json_sax<Json> {
     const bool in_metadata =
         place_ == Place::kMetadataStart || place_ == Place::kMetadata || place_ == Place::kMetadataValue;
     const std::string where = place_ == Place::kStart ? "the header" : in_metadata ? "__metadata__" : tensor();
-    return fail(where + " has " + what + " where something else belongs");
+    return fail({where, " has ", what, " where something else belongs"});
   }
 
-  bool fail(std::string problem) {
-    problem_ = std::move(problem);
+  bool fail(Parts problem) {
+    problem_ = text_of(problem);
     return false;
   }
 
@@ -240,7 +241,7 @@ Header parse_header(std::string_view text, const std::string& file, int64_t max_
   Header header;
   HeaderReader reader(header, max_tensors, max_name_bytes);
   if (!Json::sax_parse(text.begin(), text.end(), &reader)) {
-    throw Error(Status::kBadBundle, file + ": header: " + reader.problem() + " (a damaged file?)");
+    throw_error(Status::kBadBundle, {file, ": header: ", reader.problem(), " (a damaged file?)"});
   }
   return header;
 }

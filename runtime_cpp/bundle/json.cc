@@ -22,7 +22,7 @@ class Builder : public nlohmann::json_sax<Json> {
   bool number_unsigned(number_unsigned_t value) override { return add(value) != nullptr; }
   bool number_float(number_float_t value, const string_t&) override { return add(value) != nullptr; }
   bool string(string_t& value) override { return add(std::move(value)) != nullptr; }
-  bool binary(binary_t&) override { return fail("binary data"); }
+  bool binary(binary_t&) override { return fail({"binary data"}); }
 
   bool start_object(size_t) override { return open(Json::object()); }
   bool start_array(size_t) override { return open(Json::array()); }
@@ -31,25 +31,25 @@ class Builder : public nlohmann::json_sax<Json> {
 
   bool key(string_t& value) override {
     const auto [slot, added] = open_.back()->get_ref<Json::object_t&>().try_emplace(std::move(value), nullptr);
-    if (!added) return fail("the key '" + slot->first + "' appears twice in one object");
+    if (!added) return fail({"the key '", slot->first, "' appears twice in one object"});
     slot_ = &slot->second;
     return true;
   }
 
   bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception&) override {
-    return fail("not valid JSON at byte " + std::to_string(position));
+    return fail({"not valid JSON at byte ", position});
   }
 
  private:
-  bool fail(std::string problem) {
-    problem_ = std::move(problem);
+  bool fail(Parts problem) {
+    problem_ = text_of(problem);
     return false;
   }
 
   template <class Value>
   Json* add(Value&& value) {
     if (++values_ > limits_.values) {
-      fail("more than " + std::to_string(limits_.values) + " values");
+      fail({"more than ", limits_.values, " values"});
       return nullptr;
     }
     if (open_.empty()) {
@@ -65,7 +65,7 @@ class Builder : public nlohmann::json_sax<Json> {
 
   bool open(Json&& container) {
     if (static_cast<int>(open_.size()) >= limits_.depth) {
-      return fail("nested deeper than " + std::to_string(limits_.depth));
+      return fail({"nested deeper than ", limits_.depth});
     }
     Json* added = add(std::move(container));
     if (added == nullptr) return false;
@@ -89,11 +89,11 @@ class Builder : public nlohmann::json_sax<Json> {
 
 }  // namespace
 
-nlohmann::json parse_json(std::string_view text, const std::string& what, const JsonLimits& limits) {
+nlohmann::json parse_json(std::string_view text, const std::string& what, const JsonLimits& limits, Status status) {
   Json root;
   Builder builder(root, limits);
   if (!Json::sax_parse(text.begin(), text.end(), &builder)) {
-    throw Error(Status::kBadBundle, what + ": " + builder.problem());
+    throw_error(status, {what, ": ", builder.problem()});
   }
   return root;
 }

@@ -5,17 +5,19 @@
 #include <string>
 #include <string_view>
 
+#include "core/limits.h"
 #include "core/status.h"
 
 namespace anyon {
 
 struct JsonLimits {
-  int depth = 32;
-  int64_t values = 4'000'000;  // objects, arrays and scalars together
+  int depth = limits::kJsonDepth;
+  int64_t values = limits::kJsonValues;  // objects, arrays and scalars together
 };
 
 // Parses the whole of `text`. `what` names the document in messages ("tiny.anyon: manifest").
-// Throws Error(kBadBundle) for malformed text, a limit passed, or an object that has the same key twice.
-nlohmann::json parse_json(std::string_view text, const std::string& what, const JsonLimits& limits = {});
+// Throws Error(`status`) for malformed text, a limit passed, or an object that has the same key twice.
+nlohmann::json parse_json(std::string_view text, const std::string& what, const JsonLimits& limits = {},
+                          Status status = Status::kBadBundle);
 
 }  // namespace anyon

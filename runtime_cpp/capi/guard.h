@@ -1,12 +1,10 @@
 // The border of the library: no exception passes it, and every failure becomes a status and a message.
 #pragma once
 
-#include <exception>
-#include <new>
 #include <string>
-#include <utility>
 
 #include "anyon/anyon.h"
+#include "core/function_ref.h"
 #include "core/status.h"
 
 namespace anyon::capi {
@@ -34,29 +32,10 @@ class LastError {
 };
 
 // Runs `body`, which may throw.
-template <class Body>
-anyon_status guarded(LastError& error, Body&& body) noexcept {
-  error.clear();
-  try {
-    std::forward<Body>(body)();
-    return ANYON_OK;
-  } catch (const Error& failure) {
-    error.set(failure.what());
-    return static_cast<anyon_status>(failure.status());
-  } catch (const std::bad_alloc&) {
-    error.set("out of memory: free some, or use a smaller model or batch");
-    return ANYON_ERROR_OUT_OF_MEMORY;
-  } catch (const std::exception& failure) {
-    error.set(failure.what());
-    return ANYON_ERROR_INTERNAL;
-  } catch (...) {
-    error.set("an unknown exception (did a callback throw?)");
-    return ANYON_ERROR_INTERNAL;
-  }
-}
+anyon_status guarded(LastError& error, FunctionRef<void()> body) noexcept;
 
-[[noreturn]] inline void refuse(const std::string& message) {
-  throw Error(Status::kInvalidArgument, message);
+[[noreturn]] inline void refuse(Parts message) {
+  throw_error(Status::kInvalidArgument, {message});
 }
 
 }  // namespace anyon::capi

@@ -2,10 +2,13 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "bundle/mapped_file.h"
+#include "bundle/signature.h"
 #include "capi/handles.h"
 #include "capi/params.h"
 #include "core/allocator.h"
 #include "core/arena.h"
+#include "core/limits.h"
 
 namespace anyon::capi {
 
@@ -25,14 +28,14 @@ class CallbackAllocator final : public Allocator {
 
 std::shared_ptr<Allocator> allocator_of(const anyon_allocator& functions) {
   if ((functions.allocate == nullptr) != (functions.release == nullptr)) {
-    refuse("allocator: allocate and release belong together: set both or neither");
+    refuse({"allocator: allocate and release belong together: set both or neither"});
   }
   return functions.allocate == nullptr ? nullptr : std::make_shared<CallbackAllocator>(functions);
 }
 
 void report(const anyon_model_params& params, uint64_t done, uint64_t total) {
   if (params.progress != nullptr && params.progress(params.progress_user, done, total) != 0) {
-    throw Error(Status::kCancelled, "model: loading was cancelled");
+    throw_error(Status::kCancelled, {"model: loading was cancelled"});
   }
 }
 
@@ -40,23 +43,51 @@ std::shared_ptr<const Bundle> read_bundle(anyon_read_callback read, void* user, 
                                           const anyon_model_params& params,
                                           const std::shared_ptr<Allocator>& allocator) {
   constexpr uint64_t kPiece = 4 << 20;  // between two reports of progress
-  constexpr uint64_t kLargest = uint64_t{1} << 46;
-  if (total == 0) throw Error(Status::kBadBundle, "bundle: it has no bytes (an incomplete download?)");
-  if (total > kLargest) refuse("total_bytes: " + std::to_string(total) + " is out of range");
+  if (total == 0) throw_error(Status::kBadBundle, {"bundle: it has no bytes (an incomplete download?)"});
+  if (total > static_cast<uint64_t>(limits::kMemory)) refuse({"total_bytes: ", total, " is out of range"});
   const auto memory = std::make_shared<Arena>(static_cast<int64_t>(total), allocator);
   for (uint64_t done = 0; done < total;) {
     report(params, done, total);
     const uint64_t wanted = std::min(kPiece, total - done);
     const int64_t got = read(user, done, memory->data() + done, static_cast<size_t>(wanted));
     if (got <= 0 || static_cast<uint64_t>(got) > wanted) {
-      throw Error(Status::kIoError, "bundle: reading " + std::to_string(wanted) + " bytes at byte " +
-                                        std::to_string(done) + " of " + std::to_string(total) + " gave " +
-                                        std::to_string(got));
+      throw_error(Status::kIoError,
+                  {"bundle: reading ", wanted, " bytes at byte ", done, " of ", total, " gave ", got});
     }
     done += static_cast<uint64_t>(got);
   }
   const std::span<const std::byte> bytes(memory->data(), static_cast<size_t>(total));
   return Bundle::from_memory(bytes, memory, "bundle", allocator);
+}
+
+// The detached signature beside a bundle that was opened from a path.
+std::string signature_beside(const Bundle& bundle) {
+  const std::string path = bundle.name() + ".sig";
+  try {
+    const MappedFile file(path);
+    if (file.bytes().size() > limits::kSignatureBytes) {
+      throw_error(Status::kBadSignature, {path, ": is larger than any signature"});
+    }
+    return std::string(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  } catch (const Error& error) {
+    if (error.status() == Status::kBadSignature) throw;
+    throw_error(Status::kBadSignature, {error.what(), ": a public key asks for a signature, so give one"});
+  }
+}
+
+// A signature covers every byte, so the hashes add nothing to it.
+void verify(const Bundle& bundle, const anyon_model_params& params) {
+  const auto keep_going = [&](int64_t done, int64_t total) {
+    return params.progress == nullptr ||
+           params.progress(params.progress_user, static_cast<uint64_t>(done), static_cast<uint64_t>(total)) == 0;
+  };
+  if (params.public_key_pem != nullptr) {
+    const std::string signature =
+        params.signature == nullptr ? signature_beside(bundle) : std::string(params.signature, params.signature_bytes);
+    verify_signature(bundle, signature, params.public_key_pem, keep_going);
+  } else if (params.verify_data != 0) {
+    bundle.verify_data(keep_going);
+  }
 }
 
 // Makes the handle, and loads it with what `open` opens.
@@ -72,14 +103,7 @@ anyon_status load(const anyon_model_params* given, anyon_model** out, Open&& ope
     log = {params.log, params.log_user};
     const Isa isa = params.isa == nullptr ? selected_isa() : parse_isa(params.isa);
     const std::shared_ptr<const Bundle> bundle = open(params, allocator_of(params.allocator));
-    if (params.public_key_pem != nullptr) {
-      throw Error(Status::kUnsupportedOption, "public_key_pem: signatures are not supported");
-    }
-    if (params.verify_data != 0) {
-      report(params, 0, static_cast<uint64_t>(bundle->file_bytes()));
-      bundle->verify_data();
-      report(params, static_cast<uint64_t>(bundle->file_bytes()), static_cast<uint64_t>(bundle->file_bytes()));
-    }
+    verify(*bundle, params);
     model.loaded = std::make_shared<LoadedModel>(bundle, isa, log);
     log(ANYON_LOG_INFO,
         bundle->name() + ": " + std::to_string(bundle->file_bytes()) + " bytes, kernels for " + name(isa));
@@ -111,7 +135,7 @@ using namespace anyon::capi;
 
 anyon_status anyon_model_load(const char* path, const anyon_model_params* params, anyon_model** model) noexcept {
   return load(params, model, [&](const anyon_model_params&, std::shared_ptr<Allocator> allocator) {
-    if (path == nullptr) refuse("path: NULL");
+    if (path == nullptr) refuse({"path: NULL"});
     return Bundle::open(path, std::move(allocator));
   });
 }
@@ -120,7 +144,7 @@ anyon_status anyon_model_load_memory(const void* data, size_t bytes, void (*rele
                                      const anyon_model_params* params, anyon_model** model) noexcept {
   bool owned = false;  // whether the bundle calls `release`
   const anyon_status status = load(params, model, [&](const anyon_model_params&, std::shared_ptr<Allocator> allocator) {
-    if (data == nullptr) refuse("data: NULL");
+    if (data == nullptr) refuse({"data: NULL"});
     const std::shared_ptr<const void> owner(data, [release, user](const void*) {
       if (release != nullptr) release(user);
     });
@@ -134,7 +158,7 @@ anyon_status anyon_model_load_memory(const void* data, size_t bytes, void (*rele
 anyon_status anyon_model_load_callback(anyon_read_callback read, void* user, uint64_t total_bytes,
                                        const anyon_model_params* params, anyon_model** model) noexcept {
   return load(params, model, [&](const anyon_model_params& known, const std::shared_ptr<Allocator>& allocator) {
-    if (read == nullptr) refuse("read: NULL");
+    if (read == nullptr) refuse({"read: NULL"});
     return read_bundle(read, user, total_bytes, known, allocator);
   });
 }

@@ -17,21 +17,21 @@ std::optional<float> threshold(float value) {
 }
 
 bool flag(int32_t value, const char* name) {
-  if (value != 0 && value != 1) refuse(std::string(name) + ": " + std::to_string(value) + ": expected 0 or 1");
+  if (value != 0 && value != 1) refuse({name, ": ", value, ": expected 0 or 1"});
   return value == 1;
 }
 
 template <class T>
 std::vector<T> list(const T* items, size_t count, const char* name) {
-  if (items == nullptr && count > 0) refuse(std::string(name) + ": NULL with a count of " + std::to_string(count));
+  if (items == nullptr && count > 0) refuse({name, ": NULL with a count of ", count});
   // Far above any list that means something; a count that was never set.
-  if (count > (size_t{1} << 24)) refuse(std::string(name) + ": a list of " + std::to_string(count) + " entries");
+  if (count > (size_t{1} << 24)) refuse({name, ": a list of ", count, " entries"});
   return items == nullptr ? std::vector<T>() : std::vector<T>(items, items + count);
 }
 
 std::optional<Prompt> prompt(const anyon_prompt& given, const char* name) {
   if (given.text != nullptr && given.tokens != nullptr) {
-    refuse(std::string(name) + ": both text and tokens: give one");
+    refuse({name, ": both text and tokens: give one"});
   }
   if (given.text != nullptr) return Prompt(std::string(given.text));
   std::vector<int32_t> tokens = list(given.tokens, given.token_count, name);
@@ -58,7 +58,7 @@ TranscribeOptions transcribe_options(const anyon_transcribe_params& params) {
   TranscribeOptions options;
   options.language = text(params.language, "");
   if (params.task != ANYON_TASK_TRANSCRIBE && params.task != ANYON_TASK_TRANSLATE) {
-    refuse("task: " + std::to_string(params.task) + ": expected ANYON_TASK_TRANSCRIBE or ANYON_TASK_TRANSLATE");
+    refuse({"task: ", params.task, ": expected ANYON_TASK_TRANSCRIBE or ANYON_TASK_TRANSLATE"});
   }
   options.task = params.task == ANYON_TASK_TRANSLATE ? Task::kTranslate : Task::kTranscribe;
   if (params.temperatures != nullptr || params.temperature_count > 0) {

@@ -22,13 +22,13 @@ Params read_params(const Params* given, Params defaults, const char* name) {
   if (given == nullptr) return defaults;
   const size_t size = given->size;
   if (size < sizeof(size_t) || size > kLargestParams) {
-    refuse(std::string(name) + ": size is " + std::to_string(size) + ": take the struct from " + name + "_default()");
+    refuse({name, ": size is ", size, ": take the struct from ", name, "_default()"});
   }
   const auto* bytes = reinterpret_cast<const unsigned char*>(given);
   for (size_t i = sizeof(Params); i < size; ++i) {
     if (bytes[i] == 0) continue;
-    throw Error(Status::kUnsupportedOption, std::string(name) + ": a field that anyon " + anyon_version() +
-                                                " does not know is set: use a newer library");
+    throw_error(Status::kUnsupportedOption,
+                {name, ": a field that anyon ", anyon_version(), " does not know is set: use a newer library"});
   }
   std::memcpy(&defaults, given, std::min(size, sizeof(Params)));
   return defaults;

@@ -21,9 +21,9 @@ int default_threads() {
 // The session must not be in use by a stream, and must have been made.
 void expect_free(const anyon_session* session) {
   if (session->lent) {
-    throw Error(Status::kBusy, "session: a stream is open on it: free the stream first, or make another session");
+    throw_error(Status::kBusy, {"session: a stream is open on it: free the stream first, or make another session"});
   }
-  if (!session->decoder) refuse("session: it was not made: see anyon_session_create's error");
+  if (!session->decoder) refuse({"session: it was not made: see anyon_session_create's error"});
 }
 
 // Hands over the recording in pieces of the length of a window, so that a long one is not copied whole.
@@ -64,7 +64,7 @@ void transcribe(anyon_session& session, std::span<const float> pcm, int rate, co
       recording.feed(*transcriber);
       continue;
     }
-    if (step == StepResult::kCancelled) throw Error(Status::kCancelled, "transcribe: cancelled");
+    if (step == StepResult::kCancelled) throw_error(Status::kCancelled, {"transcribe: cancelled"});
     if (step == StepResult::kSegments) {
       for (const Segment& segment : transcriber->segments()) {
         session.text += segment.text;
@@ -144,10 +144,10 @@ anyon_status anyon_session_create(const anyon_model* model, const anyon_session_
   if (*out == nullptr) return ANYON_ERROR_OUT_OF_MEMORY;
   anyon_session& session = **out;
   return guarded(session.error, [&] {
-    if (model == nullptr) refuse("model: NULL");
-    if (!model->loaded) refuse(std::string("model: it was not loaded: ") + model->error.text());
+    if (model == nullptr) refuse({"model: NULL"});
+    if (!model->loaded) refuse({"model: it was not loaded: ", model->error.text()});
     const anyon_session_params params = read_params(given, anyon_session_params_default(), "anyon_session_params");
-    if (params.threads < 0) refuse("threads: " + std::to_string(params.threads) + ": expected 0 (automatic) or more");
+    if (params.threads < 0) refuse({"threads: ", params.threads, ": expected 0 (automatic) or more"});
     session.model = model->loaded;
     session.pool = std::make_shared<ThreadPool>(params.threads == 0 ? default_threads() : params.threads);
     const std::shared_ptr<const Bundle>& bundle = session.model->whisper.bundle;
@@ -171,8 +171,8 @@ anyon_status anyon_session_transcribe(anyon_session* session, const float* pcm, 
   const anyon_status status = guarded(session->error, [&] {
     const anyon_transcribe_params params =
         read_params(given, anyon_transcribe_params_default(), "anyon_transcribe_params");
-    if (pcm == nullptr && samples > 0) refuse("pcm: NULL with " + std::to_string(samples) + " samples");
-    if (sample_rate < 1) refuse("sample_rate: " + std::to_string(sample_rate) + ": expected hertz, such as 16000");
+    if (pcm == nullptr && samples > 0) refuse({"pcm: NULL with ", samples, " samples"});
+    if (sample_rate < 1) refuse({"sample_rate: ", sample_rate, ": expected hertz, such as 16000"});
     transcribe(*session, {pcm, samples}, sample_rate, params);
   });
   // The running text without the white space around it.

@@ -13,7 +13,7 @@ anyon_status with(anyon_stream* stream, Body&& body) noexcept {
   if (stream == nullptr) return ANYON_ERROR_INVALID_ARGUMENT;
   const anyon_status status = guarded(stream->error, [&] {
     stream->segments.clear();
-    if (!stream->transcriber) refuse("stream: it was not opened: see anyon_stream_open's error");
+    if (!stream->transcriber) refuse({"stream: it was not opened: see anyon_stream_open's error"});
     body(*stream->transcriber);
     stream->info.read(*stream->transcriber);
   });
@@ -30,7 +30,7 @@ bool should_stop(const anyon_stream& stream) {
 
 anyon_step run_step(anyon_stream& stream, Transcriber& transcriber) {
   const StepResult result = transcriber.step([&] { return should_stop(stream); });
-  if (result == StepResult::kCancelled) throw Error(Status::kCancelled, "stream: cancelled");
+  if (result == StepResult::kCancelled) throw_error(Status::kCancelled, {"stream: cancelled"});
   if (result == StepResult::kNeedAudio) return ANYON_STEP_NEED_AUDIO;
   if (result == StepResult::kSegments) {
     for (const Segment& segment : transcriber.segments()) {
@@ -53,7 +53,7 @@ anyon_status anyon_stream_open(anyon_session* session, const anyon_transcribe_pa
   if (*out == nullptr) return ANYON_ERROR_OUT_OF_MEMORY;
   anyon_stream& stream = **out;
   return guarded(stream.error, [&] {
-    if (session == nullptr) refuse("session: NULL");
+    if (session == nullptr) refuse({"session: NULL"});
     stream.params = read_params(given, anyon_transcribe_params_default(), "anyon_transcribe_params");
     stream.transcriber = session->transcriber(stream.params);
     stream.session = session;
@@ -73,7 +73,7 @@ const char* anyon_stream_error(const anyon_stream* stream) noexcept {
 
 anyon_status anyon_stream_push(anyon_stream* stream, const float* pcm, size_t samples, int32_t sample_rate) noexcept {
   return with(stream, [&](Transcriber& transcriber) {
-    if (pcm == nullptr && samples > 0) refuse("pcm: NULL with " + std::to_string(samples) + " samples");
+    if (pcm == nullptr && samples > 0) refuse({"pcm: NULL with ", samples, " samples"});
     transcriber.push({pcm, samples}, sample_rate);
   });
 }
@@ -84,7 +84,7 @@ anyon_status anyon_stream_finish(anyon_stream* stream) noexcept {
 
 anyon_status anyon_stream_step(anyon_stream* stream, anyon_step* step) noexcept {
   return with(stream, [&](Transcriber& transcriber) {
-    if (step == nullptr) refuse("step: NULL");
+    if (step == nullptr) refuse({"step: NULL"});
     *step = ANYON_STEP_NEED_AUDIO;
     *step = run_step(*stream, transcriber);
   });
@@ -100,10 +100,10 @@ const anyon_segment* anyon_stream_segment(const anyon_stream* stream, size_t ind
 
 anyon_status anyon_stream_preview(anyon_stream* stream, const char** text) noexcept {
   return with(stream, [&](Transcriber& transcriber) {
-    if (text == nullptr) refuse("text: NULL");
+    if (text == nullptr) refuse({"text: NULL"});
     *text = "";
     stream->preview = transcriber.preview([&] { return should_stop(*stream); });
-    if (should_stop(*stream)) throw Error(Status::kCancelled, "stream: cancelled");
+    if (should_stop(*stream)) throw_error(Status::kCancelled, {"stream: cancelled"});
     *text = stream->preview.c_str();
   });
 }

@@ -26,15 +26,14 @@ class Arena {
     if (bytes == 0) return;
     int64_t rounded = 0;
     if (bytes < 0 || !checked_round_up(bytes, kAlignment, &rounded)) {
-      throw Error(Status::kOutOfMemory, "arena: size " + std::to_string(bytes) + " is out of range");
+      throw_error(Status::kOutOfMemory, {"arena: size ", bytes, " is out of range"});
     }
     const auto size = static_cast<size_t>(rounded);
     void* const memory = allocator ? allocator->allocate(size, kAlignment) : std::aligned_alloc(kAlignment, size);
     data_ = std::unique_ptr<std::byte, Free>(static_cast<std::byte*>(memory), Free(allocator, size));
     if (!data_) {
-      throw Error(Status::kOutOfMemory, std::string("arena: the ") +
-                                            (allocator ? "application's allocator" : "system") + " refused " +
-                                            std::to_string(rounded) + " bytes; free memory or use a smaller batch");
+      throw_error(Status::kOutOfMemory, {"arena: the ", (allocator ? "application's allocator" : "system"), " refused ",
+                                         rounded, " bytes; free memory or use a smaller batch"});
     }
   }
 

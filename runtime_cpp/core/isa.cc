@@ -63,13 +63,23 @@ std::vector<Isa> native_isas() {
   std::vector<Isa> isas = {Isa::kScalar};
 #if defined(__aarch64__)
   isas.push_back(Isa::kNeon);  // every AArch64 core has it
+#if !defined(ANYON_WITHOUT_NEONDOT)
   if (has_dotprod()) isas.push_back(Isa::kNeonDot);
+#endif
+#if !defined(ANYON_WITHOUT_NEONI8MM)
   if (has_i8mm()) isas.push_back(Isa::kNeonI8mm);
+#endif
 #elif defined(__x86_64__)
   if (has_avx2()) isas.push_back(Isa::kAvx2);
+#if !defined(ANYON_WITHOUT_AVXVNNI)
   if (has_avx_vnni()) isas.push_back(Isa::kAvxVnni);
+#endif
+#if !defined(ANYON_WITHOUT_AVX512)
   if (has_avx512()) isas.push_back(Isa::kAvx512);
+#endif
+#if !defined(ANYON_WITHOUT_AVX512VNNI)
   if (has_avx512_vnni()) isas.push_back(Isa::kAvx512Vnni);
+#endif
 #elif defined(__wasm_simd128__)
   isas.push_back(Isa::kWasmSimd);  // a module with vectors is refused as a whole where there are none
 #endif
@@ -143,9 +153,8 @@ Isa parse_isa(std::string_view text) {
     if (!known.empty()) known += ", ";
     known += name(isa);
   }
-  throw Error(Status::kUnsupportedIsa, "isa: '" + std::string(text) +
-                                           "' cannot run here: this build on this machine supports " + known +
-                                           "; use one of these or leave ANYON_ISA unset");
+  throw_error(Status::kUnsupportedIsa, {"isa: '", text, "' cannot run here: this build on this machine supports ",
+                                        known, "; use one of these or leave ANYON_ISA unset"});
 }
 
 Isa selected_isa() {

@@ -1,27 +1,27 @@
-// SHA-256: plain C++, and the x86 SHA extension where the machine has it (eight times faster on a large bundle).
+// SHA-256: plain C++, and the choice of the processor's own instructions where it has them.
 #include "core/sha256.h"
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
 
+#include "core/sha256_compress.h"
+
 #if defined(__x86_64__)
 #include <cpuid.h>
-#include <immintrin.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 namespace anyon {
-namespace {
 
-alignas(64) constexpr std::array<uint32_t, 64> kRound = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+#if defined(__x86_64__)
+void sha256_compress_shani(uint32_t* state, const uint8_t* data, size_t blocks);
+#elif defined(__aarch64__)
+void sha256_compress_armsha(uint32_t* state, const uint8_t* data, size_t blocks);
+#endif
+
+namespace {
 
 void compress_portable(uint32_t* state, const uint8_t* data, size_t blocks) {
   for (; blocks != 0; --blocks, data += 64) {
@@ -39,7 +39,7 @@ void compress_portable(uint32_t* state, const uint8_t* data, size_t blocks) {
     uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
     for (size_t t = 0; t < 64; ++t) {
       const uint32_t t1 =
-          h + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) + ((e & f) ^ (~e & g)) + kRound[t] + w[t];
+          h + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) + ((e & f) ^ (~e & g)) + kSha256Round[t] + w[t];
       const uint32_t t2 = (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
       h = g, g = f, f = e, e = d + t1, d = c, c = b, b = a, a = t1 + t2;
     }
@@ -50,57 +50,48 @@ void compress_portable(uint32_t* state, const uint8_t* data, size_t blocks) {
 
 #if defined(__x86_64__)
 bool has_sha_extension() {
+  constexpr unsigned kShaBit = 1u << 29;  // leaf 7, EBX
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (ebx & (1u << 29)) != 0 &&
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (ebx & kShaBit) != 0 &&
          __builtin_cpu_supports("sse4.1");
 }
-
-// The extension keeps the state as (a b e f) and (c d g h) and does two rounds an instruction.
-__attribute__((target("sha,sse4.1,ssse3"))) void compress_sha_ni(uint32_t* state, const uint8_t* data, size_t blocks) {
-  const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
-  const __m128i dcba = _mm_loadu_si128(reinterpret_cast<const __m128i*>(state));
-  const __m128i hgfe = _mm_loadu_si128(reinterpret_cast<const __m128i*>(state + 4));
-  const __m128i cdab = _mm_shuffle_epi32(dcba, 0xb1);
-  const __m128i efgh = _mm_shuffle_epi32(hgfe, 0x1b);
-  __m128i abef = _mm_alignr_epi8(cdab, efgh, 8);
-  __m128i cdgh = _mm_blend_epi16(efgh, cdab, 0xf0);
-  for (; blocks != 0; --blocks, data += 64) {
-    const __m128i abef_before = abef, cdgh_before = cdgh;
-    __m128i w[4];
-    for (int i = 0; i < 4; ++i) {
-      w[i] = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(data) + i), big_endian);
-    }
-    for (int i = 0; i < 16; ++i) {
-      // w[i % 4] holds the message words of rounds 4i .. 4i+3; it then becomes those of rounds 4i+16 .. 4i+19.
-      const __m128i k = _mm_load_si128(reinterpret_cast<const __m128i*>(kRound.data()) + i);
-      const __m128i wk = _mm_add_epi32(w[i & 3], k);
-      cdgh = _mm_sha256rnds2_epu32(cdgh, abef, wk);
-      abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(wk, 0x0e));
-      if (i < 12) {
-        const __m128i w9 = _mm_alignr_epi8(w[(i + 3) & 3], w[(i + 2) & 3], 4);
-        const __m128i sum = _mm_add_epi32(_mm_sha256msg1_epu32(w[i & 3], w[(i + 1) & 3]), w9);
-        w[i & 3] = _mm_sha256msg2_epu32(sum, w[(i + 3) & 3]);
-      }
-    }
-    abef = _mm_add_epi32(abef, abef_before);
-    cdgh = _mm_add_epi32(cdgh, cdgh_before);
-  }
-  const __m128i feba = _mm_shuffle_epi32(abef, 0x1b);
-  const __m128i dchg = _mm_shuffle_epi32(cdgh, 0xb1);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(state), _mm_blend_epi16(feba, dchg, 0xf0));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(state + 4), _mm_alignr_epi8(dchg, feba, 8));
+#elif defined(__aarch64__)
+bool has_sha_extension() {
+#if defined(__linux__)
+  constexpr unsigned long kSha2 = 1ul << 6;
+  return (getauxval(AT_HWCAP) & kSha2) != 0;
+#elif defined(__APPLE__)
+  return true;  // every core since the A7
+#else
+  return false;
+#endif
 }
 #endif
 
-void compress(uint32_t* state, const uint8_t* data, size_t blocks) {
+// The machine's ways, found once.
+struct Ways {
+  std::array<Sha256Way, 2> list = {{{"portable", compress_portable}, {}}};
+  size_t count = 1;
+
+  Ways() {
 #if defined(__x86_64__)
-  static const bool sha_ni = has_sha_extension();
-  if (sha_ni) return compress_sha_ni(state, data, blocks);
+    if (has_sha_extension()) list[count++] = {"shani", sha256_compress_shani};
+#elif defined(__aarch64__)
+    if (has_sha_extension()) list[count++] = {"armsha", sha256_compress_armsha};
 #endif
-  compress_portable(state, data, blocks);
+  }
+};
+
+void compress(uint32_t* state, const uint8_t* data, size_t blocks) {
+  sha256_ways().back().compress(state, data, blocks);
 }
 
 }  // namespace
+
+std::span<const Sha256Way> sha256_ways() {
+  static const Ways ways;
+  return std::span(ways.list).first(ways.count);
+}
 
 void Sha256::update(std::span<const std::byte> bytes) {
   total_bytes_ += bytes.size();
@@ -135,15 +126,19 @@ std::array<uint8_t, 32> Sha256::finish() {
   return digest;
 }
 
-std::string sha256_hex(std::span<const std::byte> bytes) {
-  Sha256 hash;
-  hash.update(bytes);
+std::string hex_text(std::span<const uint8_t> bytes) {
   std::string hex;
-  for (const uint8_t byte : hash.finish()) {
+  for (const uint8_t byte : bytes) {
     hex += "0123456789abcdef"[byte >> 4];
     hex += "0123456789abcdef"[byte & 15];
   }
   return hex;
+}
+
+std::string sha256_hex(std::span<const std::byte> bytes) {
+  Sha256 hash;
+  hash.update(bytes);
+  return hex_text(hash.finish());
 }
 
 }  // namespace anyon

@@ -1,4 +1,4 @@
-// SHA-256 (FIPS 180-4), to check that a bundle's data is what its writer wrote.
+// SHA-256 (FIPS 180-4), to check that a bundle is what its writer wrote.
 #pragma once
 
 #include <array>
@@ -23,7 +23,10 @@ class Sha256 {
   uint64_t total_bytes_ = 0;
 };
 
-// Lower-case hexadecimal digest.
+// Lower-case hexadecimal digits.
+std::string hex_text(std::span<const uint8_t> bytes);
+
+// The digest as hex_text.
 std::string sha256_hex(std::span<const std::byte> bytes);
 
 }  // namespace anyon

@@ -3,7 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <random>
 #include <vector>
+
+#include "core/sha256_compress.h"
 
 namespace anyon {
 namespace {
@@ -29,6 +33,45 @@ TEST(Sha256, DoesNotDependOnHowTheBytesArrive) {
     for (size_t i = 0; i < length; i += 13)
       pieces.update(std::span(bytes).subspan(i, std::min<size_t>(13, length - i)));
     EXPECT_EQ(whole.finish(), pieces.finish()) << length;
+  }
+}
+
+// One block of padding for a message below 56 bytes.
+std::array<uint8_t, 64> padded(const std::string& message) {
+  std::array<uint8_t, 64> block{};
+  std::memcpy(block.data(), message.data(), message.size());
+  block[message.size()] = 0x80;
+  block[63] = static_cast<uint8_t>(8 * message.size());
+  return block;
+}
+
+TEST(Sha256, EveryWayOfThisMachineComputesThePublishedExample) {
+  for (const Sha256Way& way : sha256_ways()) {
+    std::array<uint32_t, 8> state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                     0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    way.compress(state.data(), padded("abc").data(), 1);
+    EXPECT_EQ(state, (std::array<uint32_t, 8>{0xba7816bf, 0x8f01cfea, 0x414140de, 0x5dae2223, 0xb00361a3, 0x96177a9c,
+                                              0xb410ff61, 0xf20015ad}))
+        << way.name;
+  }
+}
+
+TEST(Sha256, EveryWayGivesTheSameStateForAnyBlocks) {
+  constexpr unsigned kSeed = 1;
+  std::mt19937 random(kSeed);
+  for (size_t round = 0; round < 200; ++round) {
+    const size_t blocks = round % 20, misalignment = round % 7;
+    std::vector<uint8_t> data(64 * blocks + misalignment);
+    std::array<uint32_t, 8> start{};
+    for (uint8_t& byte : data) byte = static_cast<uint8_t>(random());
+    for (uint32_t& word : start) word = static_cast<uint32_t>(random());
+    std::array<uint32_t, 8> expected = start;
+    sha256_ways().front().compress(expected.data(), data.data() + misalignment, blocks);
+    for (const Sha256Way& way : sha256_ways()) {
+      std::array<uint32_t, 8> state = start;
+      way.compress(state.data(), data.data() + misalignment, blocks);
+      ASSERT_EQ(state, expected) << way.name << ", round " << round << ", seed " << kSeed;
+    }
   }
 }
 

@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/message.h"
+
 namespace anyon {
 
 // Ranges by area, so that a caller can act on the area without knowing every code.
@@ -43,5 +45,7 @@ class Error : public std::runtime_error {
  private:
   Status status_;
 };
+
+[[noreturn]] void throw_error(Status status, Parts message);
 
 }  // namespace anyon

@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <span>
 
+#include "core/limits.h"
 #include "core/status.h"
 
 namespace anyon {
@@ -36,13 +37,13 @@ constexpr int64_t size_of(DType dtype) {
 // Dimensions of a tensor; at most kMaxRank of them, so that a shape never allocates.
 class Shape {
  public:
-  static constexpr int kMaxRank = 8;
+  static constexpr int kMaxRank = limits::kRank;
 
   Shape() = default;
   Shape(std::initializer_list<int64_t> dims) : Shape(std::span<const int64_t>(dims.begin(), dims.size())) {}
   explicit Shape(std::span<const int64_t> dims) {
     if (dims.size() > kMaxRank) {
-      throw Error(Status::kBadProgram, "shape: more than 8 dimensions are not supported");
+      throw_error(Status::kBadProgram, {"shape: more than 8 dimensions are not supported"});
     }
     rank_ = static_cast<int>(dims.size());
     for (int i = 0; i < rank_; ++i) dims_[i] = dims[i];

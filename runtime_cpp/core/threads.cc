@@ -53,8 +53,8 @@ bool spin_until(Ready ready, std::chrono::nanoseconds limit) {
 
 ThreadPool::ThreadPool(int threads) : process_(process_id()) {
   if (threads < 1 || threads > kMaxThreads) {
-    throw Error(Status::kInvalidArgument, "threads: " + std::to_string(threads) + " is outside 1.." +
-                                              std::to_string(kMaxThreads) + "; use the number of cores");
+    throw_error(Status::kInvalidArgument,
+                {"threads: ", threads, " is outside 1..", kMaxThreads, "; use the number of cores"});
   }
   // With more threads than cores a spinner only takes time from a thread that has work.
   const unsigned cores = std::thread::hardware_concurrency();
@@ -70,8 +70,8 @@ ThreadPool::ThreadPool(int threads) : process_(process_id()) {
     }
     wake_workers_.notify_all();
     for (std::thread& thread : threads_) thread.join();
-    throw Error(Status::kOutOfMemory, "threads: the system refused thread " + std::to_string(started + 1) + " of " +
-                                          std::to_string(threads) + " (" + error.what() + "); ask for fewer");
+    throw_error(Status::kOutOfMemory, {"threads: the system refused thread ", started + 1, " of ", threads, " (",
+                                       error.what(), "); ask for fewer"});
   }
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/function_ref.h"
+#include "core/limits.h"
 
 namespace anyon {
 
@@ -23,7 +24,7 @@ namespace anyon {
 // Tasks must not throw. Destroying the pool while a run is in flight is a bug of the caller.
 class ThreadPool {
  public:
-  static constexpr int kMaxThreads = 256;
+  static constexpr int kMaxThreads = limits::kThreads;
   static constexpr std::chrono::microseconds kSpin{50};
 
   // `threads` counts the caller: 1 starts no thread at all. Throws Error outside [1, kMaxThreads].

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <string>
 
+#include "core/number_text.h"
 #include "core/status.h"
 
 namespace anyon {
@@ -19,10 +20,10 @@ constexpr size_t kBlock = 4096;
 
 [[noreturn]] void refuse(float sample, int64_t index) {
   const std::string where = "audio: sample " + std::to_string(index) + " is ";
-  if (std::isnan(sample)) throw Error(Status::kBadAudio, where + "NaN; clean or decode the audio again");
-  if (std::isinf(sample)) throw Error(Status::kBadAudio, where + "infinite; clean or decode the audio again");
-  throw Error(Status::kBadAudio,
-              where + std::to_string(sample) + ", full scale is 1; divide integer samples by their full scale");
+  if (std::isnan(sample)) throw_error(Status::kBadAudio, {where, "NaN; clean or decode the audio again"});
+  if (std::isinf(sample)) throw_error(Status::kBadAudio, {where, "infinite; clean or decode the audio again"});
+  throw_error(Status::kBadAudio,
+              {where, number_text(sample), ", full scale is 1; divide integer samples by their full scale"});
 }
 
 }  // namespace
@@ -41,9 +42,8 @@ void require_audio(std::span<const float> samples, int64_t first_index) {
 
 void require_sample_rate(int64_t rate) {
   if (rate >= kMinSampleRate && rate <= kMaxSampleRate) return;
-  throw Error(Status::kInvalidArgument, "sample rate: " + std::to_string(rate) + " Hz is outside " +
-                                            std::to_string(kMinSampleRate) + " to " + std::to_string(kMaxSampleRate) +
-                                            " Hz");
+  throw_error(Status::kInvalidArgument,
+              {"sample rate: ", rate, " Hz is outside ", kMinSampleRate, " to ", kMaxSampleRate, " Hz"});
 }
 
 }  // namespace anyon

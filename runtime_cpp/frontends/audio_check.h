@@ -4,14 +4,16 @@
 #include <cstdint>
 #include <span>
 
+#include "core/limits.h"
+
 namespace anyon {
 
 // Full scale is 1.0; integers passed as floats still fit. Louder samples would overflow float power spectra.
-inline constexpr float kMaxSampleMagnitude = 1e10F;
+inline constexpr float kMaxSampleMagnitude = limits::kSampleMagnitude;
 
 // Sample rates, in Hz, that the front ends accept.
-inline constexpr int kMinSampleRate = 4000;
-inline constexpr int kMaxSampleRate = 768000;
+inline constexpr int kMinSampleRate = limits::kLowestSampleRate;
+inline constexpr int kMaxSampleRate = limits::kHighestSampleRate;
 
 // Throws Error kBadAudio naming the first sample that is NaN, infinite or above kMaxSampleMagnitude; `first_index` is
 // the position of samples[0] in the recording, so that the message counts from the recording's start.

@@ -11,8 +11,8 @@
 namespace anyon {
 namespace {
 
-[[noreturn]] void refuse(const std::string& what) {
-  throw Error(Status::kBadTokenizer, "tokenizer: " + what + " (a damaged or foreign vocabulary?)");
+[[noreturn]] void refuse(Parts what) {
+  throw_error(Status::kBadTokenizer, {"tokenizer: ", what, " (a damaged or foreign vocabulary?)"});
 }
 
 uint64_t mix(uint64_t hash) {
@@ -81,7 +81,7 @@ class BpeEncoder::PieceMerger {
     for (int32_t i = 0; i < size; ++i) {
       const uint8_t byte = static_cast<uint8_t>(piece_[static_cast<size_t>(i)]);
       const int32_t id = encoder_.byte_ids_[byte];
-      if (id < 0) refuse("no token for byte " + std::to_string(byte));
+      if (id < 0) refuse({"no token for byte ", byte});
       symbols_.push_back({id, 1, i - 1, i + 1 < size ? i + 1 : -1});
     }
     for (int32_t i = 0; i + 1 < size; ++i) consider(i);
@@ -199,13 +199,13 @@ void BpeEncoder::index_merges() {
   for (size_t rank = 0; rank < pairs; ++rank) {
     const uint32_t left = arrays_.merges[2 * rank], right = arrays_.merges[2 * rank + 1];
     const std::string where = "merge " + std::to_string(rank);
-    if (left >= count || right >= count) refuse(where + " names a token that does not exist");
+    if (left >= count || right >= count) refuse({where, " names a token that does not exist"});
     joined = text_of(static_cast<int32_t>(left));
     joined += text_of(static_cast<int32_t>(right));
     merged_.push_back(joined.empty() ? -1 : find(joined));
-    if (merged_.back() < 0) refuse(where + " makes bytes that are no token");
+    if (merged_.back() < 0) refuse({where, " makes bytes that are no token"});
     const size_t slot = pair_slot_of(left, right);
-    if (by_pair_[slot] >= 0) refuse(where + " repeats an earlier one");
+    if (by_pair_[slot] >= 0) refuse({where, " repeats an earlier one"});
     by_pair_[slot] = static_cast<int32_t>(rank);
   }
 }

@@ -13,25 +13,31 @@
 namespace anyon {
 namespace {
 
-[[noreturn]] void refuse(const std::string& what) {
-  throw Error(Status::kBadTokenizer, "tokenizer: " + what + " (a damaged bundle?)");
+[[noreturn]] void refuse(Parts what) {
+  throw_error(Status::kBadTokenizer, {"tokenizer: ", what, " (a damaged bundle?)"});
 }
 
 void check(const BpeArrays& arrays) {
-  if (arrays.offsets.empty()) refuse("no offsets");
+  if (arrays.offsets.empty()) refuse({"no offsets"});
   const int64_t tokens = static_cast<int64_t>(arrays.offsets.size()) - 1;
-  if (arrays.n_vocab < 0 || arrays.n_vocab > kMaxTokenId) refuse(std::to_string(arrays.n_vocab) + " tokens");
+  if (arrays.n_vocab < 0 || arrays.n_vocab > kMaxTokenId) refuse({arrays.n_vocab, " tokens"});
   if (tokens > arrays.n_vocab) {
-    refuse(std::to_string(tokens) + " tokens have bytes, the vocabulary has " + std::to_string(arrays.n_vocab));
+    refuse({tokens, " tokens have bytes, the vocabulary has ", arrays.n_vocab});
   }
   if (arrays.offsets.front() != 0 || arrays.offsets.back() != arrays.bytes.size()) {
-    refuse("offsets do not span the " + std::to_string(arrays.bytes.size()) + " bytes");
+    refuse({"offsets do not span the ", arrays.bytes.size(), " bytes"});
   }
-  if (!std::is_sorted(arrays.offsets.begin(), arrays.offsets.end())) refuse("offsets go back");
-  if (arrays.merges.size() % 2 != 0) refuse("merges are not pairs");
-  if (arrays.merges.size() / 2 > static_cast<size_t>(kMaxTokens)) refuse("too many merges");
+  if (!std::is_sorted(arrays.offsets.begin(), arrays.offsets.end())) refuse({"offsets go back"});
+  for (size_t i = 0; i + 1 < arrays.offsets.size(); ++i) {
+    if (arrays.offsets[i + 1] - arrays.offsets[i] > kMaxTokenText)
+      refuse({"token ", i, " has more than ", kMaxTokenText, " bytes"});
+  }
+  if (arrays.merges.size() % 2 != 0) refuse({"merges are not pairs"});
+  if (arrays.merges.size() / 2 > static_cast<size_t>(kMaxTokens)) refuse({"too many merges"});
+  if (arrays.special.size() > limits::kSpecialTokens) refuse({"too many special tokens"});
   for (const auto& [text, id] : arrays.special) {
-    if (id < 0 || id >= arrays.n_vocab) refuse("special token '" + text + "' has the id " + std::to_string(id));
+    if (text.size() > kMaxTokenText) refuse({"a special token has more than ", kMaxTokenText, " bytes"});
+    if (id < 0 || id >= arrays.n_vocab) refuse({"special token '", text, "' has the id ", id});
   }
 }
 
@@ -69,8 +75,8 @@ struct BpeTokenizer::Data {
 
   void require(int32_t id) const {
     if (id >= 0 && id < arrays.n_vocab) return;
-    throw Error(Status::kInvalidArgument, "tokenizer: no token has the id " + std::to_string(id) + "; ids are 0 to " +
-                                              std::to_string(arrays.n_vocab - 1));
+    throw_error(Status::kInvalidArgument,
+                {"tokenizer: no token has the id ", id, "; ids are 0 to ", arrays.n_vocab - 1});
   }
 
   std::string_view token(int32_t id) const {
@@ -126,7 +132,7 @@ int64_t BpeTokenizer::n_vocab() const {
 
 std::vector<int32_t> BpeTokenizer::encode(std::string_view utf8, bool allow_special) const {
   if (utf8.size() > static_cast<size_t>(INT32_MAX)) {
-    throw Error(Status::kInvalidArgument, "tokenizer: text of " + std::to_string(utf8.size()) + " bytes; cut it");
+    throw_error(Status::kInvalidArgument, {"tokenizer: text of ", utf8.size(), " bytes; cut it"});
   }
   const BpeEncoder& encoder = data_->encoding();
   std::vector<int32_t> ids;

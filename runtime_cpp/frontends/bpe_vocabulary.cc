@@ -9,16 +9,16 @@
 namespace anyon {
 namespace {
 
-[[noreturn]] void refuse(const std::string& what) {
-  throw Error(Status::kBadTokenizer, "tokenizer: " + what + " (a damaged or foreign vocabulary?)");
+[[noreturn]] void refuse(Parts what) {
+  throw_error(Status::kBadTokenizer, {"tokenizer: ", what, " (a damaged or foreign vocabulary?)"});
 }
 
 void check(std::string_view text, int64_t id, size_t count) {
   if (text.size() > kMaxTokenText) {
-    refuse("token " + in_quotes(text) + "... is longer than " + std::to_string(kMaxTokenText) + " bytes");
+    refuse({"token ", in_quotes(text), "... is longer than ", kMaxTokenText, " bytes"});
   }
-  if (id < 0 || id >= kMaxTokenId) refuse("token " + in_quotes(text) + " has the id " + std::to_string(id));
-  if (count >= static_cast<size_t>(kMaxTokens)) refuse("more than " + std::to_string(kMaxTokens) + " tokens");
+  if (id < 0 || id >= kMaxTokenId) refuse({"token ", in_quotes(text), " has the id ", id});
+  if (count >= static_cast<size_t>(kMaxTokens)) refuse({"more than ", kMaxTokens, " tokens"});
 }
 
 // GPT-2's byte alphabet: bytes that print in Latin-1 stand for themselves, the others follow from U+0100 on.
@@ -59,18 +59,18 @@ std::string in_quotes(std::string_view text) {
 void VocabularyBuilder::add_token(std::string_view text, int64_t id) {
   check(text, id, ids_.size());
   if (!ids_.try_emplace(std::string(text), static_cast<int32_t>(id)).second) {
-    refuse("token " + in_quotes(text) + " stands twice");
+    refuse({"token ", in_quotes(text), " stands twice"});
   }
   const auto [other, fresh] = texts_.try_emplace(static_cast<int32_t>(id), text);
   if (!fresh) {
-    refuse("tokens " + in_quotes(other->second) + " and " + in_quotes(text) + " share the id " + std::to_string(id));
+    refuse({"tokens ", in_quotes(other->second), " and ", in_quotes(text), " share the id ", id});
   }
 }
 
 void VocabularyBuilder::add_merge(std::string_view left, std::string_view right) {
-  if (merges_.size() >= static_cast<size_t>(kMaxTokens)) refuse("more than " + std::to_string(kMaxTokens) + " merges");
+  if (merges_.size() >= static_cast<size_t>(kMaxTokens)) refuse({"more than ", kMaxTokens, " merges"});
   if (left.empty() || right.empty() || left.size() > kMaxTokenText || right.size() > kMaxTokenText) {
-    refuse("merge " + std::to_string(merges_.size()) + " does not join two tokens");
+    refuse({"merge ", merges_.size(), " does not join two tokens"});
   }
   merges_.emplace_back(left, right);
 }
@@ -78,21 +78,20 @@ void VocabularyBuilder::add_merge(std::string_view left, std::string_view right)
 void VocabularyBuilder::add_merge(std::string_view line) {
   const size_t space = line.find(' ');
   if (space == std::string_view::npos || line.find(' ', space + 1) != std::string_view::npos) {
-    refuse("merge " + std::to_string(merges_.size()) + " is not two tokens: " + in_quotes(line));
+    refuse({"merge ", merges_.size(), " is not two tokens: ", in_quotes(line)});
   }
   add_merge(line.substr(0, space), line.substr(space + 1));
 }
 
 void VocabularyBuilder::add_special(std::string_view text, int64_t id) {
   check(text, id, special_.size());
-  if (text.empty()) refuse("an added token without text");
+  if (text.empty()) refuse({"an added token without text"});
   if (!special_.try_emplace(std::string(text), static_cast<int32_t>(id)).second) {
-    refuse("added token " + in_quotes(text) + " stands twice");
+    refuse({"added token ", in_quotes(text), " stands twice"});
   }
   const auto [other, fresh] = special_texts_.try_emplace(static_cast<int32_t>(id), text);
   if (!fresh) {
-    refuse("added tokens " + in_quotes(other->second) + " and " + in_quotes(text) + " share the id " +
-           std::to_string(id));
+    refuse({"added tokens ", in_quotes(other->second), " and ", in_quotes(text), " share the id ", id});
   }
 }
 
@@ -105,9 +104,9 @@ OwnedVocabulary VocabularyBuilder::build() {
     const auto same_id = texts_.find(id);
     const auto same_text = ids_.find(text);
     if (same_id != texts_.end() && same_id->second != text) {
-      refuse("added token " + in_quotes(text) + " has the id of " + in_quotes(same_id->second));
+      refuse({"added token ", in_quotes(text), " has the id of ", in_quotes(same_id->second)});
     }
-    if (same_text != ids_.end() && same_text->second != id) refuse("token " + in_quotes(text) + " has two ids");
+    if (same_text != ids_.end() && same_text->second != id) refuse({"token ", in_quotes(text), " has two ids"});
     out.n_vocab = std::max<int64_t>(out.n_vocab, id + 1);
     out.special.emplace_back(text, id);
   }
@@ -127,12 +126,12 @@ OwnedVocabulary VocabularyBuilder::build() {
     for (const std::string* part : {&left, &right}) {
       const auto found = ids_.find(*part);
       if (found == ids_.end()) {
-        refuse("merge " + std::to_string(rank) + " names " + in_quotes(*part) + ", which is no token");
+        refuse({"merge ", rank, " names ", in_quotes(*part), ", which is no token"});
       }
       out.merges.push_back(static_cast<uint32_t>(found->second));
     }
     if (!ids_.contains(left + right)) {
-      refuse("merge " + std::to_string(rank) + " makes " + in_quotes(left + right) + ", which is no token");
+      refuse({"merge ", rank, " makes ", in_quotes(left + right), ", which is no token"});
     }
   }
   return out;

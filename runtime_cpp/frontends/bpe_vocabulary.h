@@ -8,14 +8,16 @@
 #include <utility>
 #include <vector>
 
+#include "core/limits.h"
 #include "frontends/bpe_tokenizer.h"
 
 namespace anyon {
 
-inline constexpr size_t kMaxTokenizerText = size_t{64} << 20;  // bytes of a tokenizer.json, vocab.json or merges.txt
-inline constexpr int64_t kMaxTokens = int64_t{1} << 20;        // tokens and merges
-inline constexpr int64_t kMaxTokenId = int64_t{1} << 21;
-inline constexpr size_t kMaxTokenText = 4096;  // bytes of a token as it is spelled
+inline constexpr size_t kMaxTokenizerText =
+    limits::kTokenizerText;                             // bytes of a tokenizer.json, vocab.json or merges.txt
+inline constexpr int64_t kMaxTokens = limits::kTokens;  // tokens and merges
+inline constexpr int64_t kMaxTokenId = limits::kTokenId;
+inline constexpr size_t kMaxTokenText = limits::kTokenBytes;  // bytes of a token as it is spelled
 
 // For messages: the first bytes of whatever the text holds, valid UTF-8, in quotes.
 std::string in_quotes(std::string_view text);

@@ -19,7 +19,9 @@ constexpr int64_t kHalf = LogMel::kFftSize / 2;  // samples on either side of a 
 
 log_mel::Compute kernel_for(Isa isa) {
 #if defined(__x86_64__)
+#if !defined(ANYON_WITHOUT_AVX512)
   if (float_isa(isa) == Isa::kAvx512) return log_mel::compute_avx512;
+#endif
   if (float_isa(isa) == Isa::kAvx2) return log_mel::compute_avx2;
 #endif
   return log_mel::compute_baseline;
@@ -60,17 +62,16 @@ class Signal {
 void check(std::span<const float> samples, int64_t frames, const LogMelOptions& options) {
   const int64_t size = static_cast<int64_t>(samples.size());
   if (size > options.window_samples) {
-    throw Error(Status::kInvalidArgument, "log-mel: " + std::to_string(size) + " samples do not fit a window of " +
-                                              std::to_string(options.window_samples) +
-                                              "; cut the audio or set window_samples");
+    throw_error(Status::kInvalidArgument, {"log-mel: ", size, " samples do not fit a window of ",
+                                           options.window_samples, "; cut the audio or set window_samples"});
   }
   if (frames < 0 || frames > options.window_samples / LogMel::kHop) {
-    throw Error(Status::kInvalidArgument, "log-mel: " + std::to_string(frames) + " frames asked for, a window of " +
-                                              std::to_string(options.window_samples) + " samples has 0 to " +
-                                              std::to_string(options.window_samples / LogMel::kHop));
+    throw_error(Status::kInvalidArgument,
+                {"log-mel: ", frames, " frames asked for, a window of ", options.window_samples, " samples has 0 to ",
+                 options.window_samples / LogMel::kHop});
   }
   if (!options.right.empty() && size != options.window_samples) {
-    throw Error(Status::kInvalidArgument, "log-mel: samples to the right of a window that is not full; append them");
+    throw_error(Status::kInvalidArgument, {"log-mel: samples to the right of a window that is not full; append them"});
   }
   require_audio(options.left, -static_cast<int64_t>(options.left.size()));
   require_audio(samples);
@@ -87,8 +88,8 @@ void raise(std::atomic<float>& maximum, float value) {
 
 LogMel::LogMel(int n_mels, Isa isa) : n_mels_(n_mels), compute_(kernel_for(isa)) {
   if (n_mels != 80 && n_mels != 128) {
-    throw Error(Status::kInvalidArgument,
-                "log-mel: " + std::to_string(n_mels) + " mel bands asked for; Whisper's front end has 80 or 128");
+    throw_error(Status::kInvalidArgument,
+                {"log-mel: ", n_mels, " mel bands asked for; Whisper's front end has 80 or 128"});
   }
   tables_ = std::make_unique<const log_mel::Tables>(n_mels);
 }

@@ -30,7 +30,9 @@ constexpr size_t kPiece = size_t{1} << 16;
 
 resampling::Dot dot_for(Isa isa) {
 #if defined(__x86_64__)
+#if !defined(ANYON_WITHOUT_AVX512)
   if (float_isa(isa) == Isa::kAvx512) return resampling::dot_avx512;
+#endif
   if (float_isa(isa) == Isa::kAvx2) return resampling::dot_avx2;
 #endif
   return resampling::dot_baseline;
@@ -191,7 +193,7 @@ void Resampler::reset() {
 
 void Resampler::push(std::span<const float> in, std::vector<float>& out) {
   State& state = *state_;
-  if (state.finished) throw Error(Status::kInvalidArgument, "resampler: push after finish; call reset() first");
+  if (state.finished) throw_error(Status::kInvalidArgument, {"resampler: push after finish; call reset() first"});
   require_audio(in, state.received);
   state.received += static_cast<int64_t>(in.size());
   if (state.from == state.to) {
@@ -208,7 +210,7 @@ void Resampler::push(std::span<const float> in, std::vector<float>& out) {
 
 void Resampler::finish(std::vector<float>& out) {
   State& state = *state_;
-  if (state.finished) throw Error(Status::kInvalidArgument, "resampler: finished twice; call reset() first");
+  if (state.finished) throw_error(Status::kInvalidArgument, {"resampler: finished twice; call reset() first"});
   state.finished = true;
   if (state.from == state.to) return;
   state.input.resize(state.input.size() + static_cast<size_t>(state.bank.taps() + state.down / state.up + 1), 0.0F);
@@ -218,7 +220,7 @@ void Resampler::finish(std::vector<float>& out) {
 int64_t Resampler::output_length(int64_t samples, int from, int to) {
   require_sample_rate(from);
   require_sample_rate(to);
-  if (samples < 0) throw Error(Status::kInvalidArgument, "resampler: a negative number of samples");
+  if (samples < 0) throw_error(Status::kInvalidArgument, {"resampler: a negative number of samples"});
   return samples / from * to + (samples % from * to + from - 1) / from;
 }
 

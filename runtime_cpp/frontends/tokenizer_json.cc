@@ -7,12 +7,13 @@
 #include <utility>
 #include <vector>
 
+#include "core/limits.h"
 #include "core/status.h"
 
 namespace anyon {
 namespace {
 
-constexpr size_t kMaxDepth = 32;
+constexpr size_t kMaxDepth = limits::kTokenizerJsonDepth;
 
 // The path element that elements of an array have: no key can be it, for keys are valid UTF-8.
 constexpr std::string_view kElement = "\xFF";
@@ -31,12 +32,12 @@ class JsonWalker : public nlohmann::json_sax<nlohmann::json> {
   explicit JsonWalker(std::string file) : file_(std::move(file)) {}
 
   void walk(std::string_view text) {
-    if (text.size() > kMaxTokenizerText) refuse("larger than " + std::to_string(kMaxTokenizerText) + " bytes");
+    if (text.size() > kMaxTokenizerText) refuse({"larger than ", kMaxTokenizerText, " bytes"});
     nlohmann::json::sax_parse(text.begin(), text.end(), this);
   }
 
-  [[noreturn]] void refuse(const std::string& what) const {
-    throw Error(Status::kBadTokenizer, file_ + ": " + what + " (is this a byte-level BPE tokenizer, and complete?)");
+  [[noreturn]] void refuse(Parts what) const {
+    throw_error(Status::kBadTokenizer, {file_, ": ", what, " (is this a byte-level BPE tokenizer, and complete?)"});
   }
 
   bool null() override { return scalar({}); }
@@ -58,7 +59,7 @@ class JsonWalker : public nlohmann::json_sax<nlohmann::json> {
   }
   bool key(std::string& value) override {
     path_.back() = value;
-    if (!keys_.back().insert(value).second) refuse(where() + " stands twice");
+    if (!keys_.back().insert(value).second) refuse({where(), " stands twice"});
     return true;
   }
   bool end_object() override {
@@ -79,7 +80,7 @@ class JsonWalker : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool parse_error(size_t position, const std::string&, const nlohmann::json::exception&) override {
-    refuse("not valid JSON at byte " + std::to_string(position));
+    refuse({"not valid JSON at byte ", position});
   }
 
  protected:
@@ -117,7 +118,7 @@ class JsonWalker : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   void enter() {
-    if (path_.size() >= kMaxDepth) refuse("nested deeper than " + std::to_string(kMaxDepth));
+    if (path_.size() >= kMaxDepth) refuse({"nested deeper than ", kMaxDepth});
   }
 
   std::string file_;
@@ -128,7 +129,7 @@ class JsonWalker : public nlohmann::json_sax<nlohmann::json> {
 using Scalar = JsonWalker::Scalar;
 
 int64_t integer(const JsonWalker& walker, const Scalar& scalar, const std::string& where) {
-  if (scalar.kind != Scalar::Kind::kInteger) walker.refuse(where + " is not an integer");
+  if (scalar.kind != Scalar::Kind::kInteger) walker.refuse({where, " is not an integer"});
   return scalar.integer;
 }
 
@@ -151,10 +152,10 @@ class VocabReader : public JsonWalker {
 
  protected:
   void begin() override {
-    if (!at({"*"}) || last() == kElement) refuse("not an object of tokens and ids");
+    if (!at({"*"}) || last() == kElement) refuse({"not an object of tokens and ids"});
   }
   void value(const Scalar& scalar) override {
-    if (!at({"*"}) || last() == kElement) refuse("not an object of tokens and ids");
+    if (!at({"*"}) || last() == kElement) refuse({"not an object of tokens and ids"});
     vocabulary_.add_token(last(), integer(*this, scalar, where()));
   }
 
@@ -167,15 +168,15 @@ class TokenizerReader : public JsonWalker {
   explicit TokenizerReader(VocabularyBuilder& vocabulary) : JsonWalker("tokenizer.json"), vocabulary_(vocabulary) {}
 
   void check_complete() const {
-    if (!vocab_seen_) refuse("'model.vocab' is missing");
-    if (!merges_seen_) refuse("'model.merges' is missing");
-    if (!byte_level_) refuse("'pre_tokenizer.type' is not 'ByteLevel'");
-    if (!decoder_) refuse("'decoder.type' is not 'ByteLevel'");
+    if (!vocab_seen_) refuse({"'model.vocab' is missing"});
+    if (!merges_seen_) refuse({"'model.merges' is missing"});
+    if (!byte_level_) refuse({"'pre_tokenizer.type' is not 'ByteLevel'"});
+    if (!decoder_) refuse({"'decoder.type' is not 'ByteLevel'"});
   }
 
  protected:
   void begin() override {
-    if (at({"*"}) && last() == kElement) refuse("not an object");
+    if (at({"*"}) && last() == kElement) refuse({"not an object"});
     if (at({"model", "vocab", "*"})) vocab_seen_ = true;
     if (at({"model", "merges", kElement})) merges_seen_ = true;
     if (at({"model", "merges", kElement, kElement})) pair_.clear();
@@ -184,10 +185,10 @@ class TokenizerReader : public JsonWalker {
 
   void end() override {
     if (at({"model", "merges", kElement})) {
-      if (pair_.size() != 2) refuse("an entry of 'model.merges' is not two tokens");
+      if (pair_.size() != 2) refuse({"an entry of 'model.merges' is not two tokens"});
       vocabulary_.add_merge(pair_[0], pair_[1]);
     } else if (at({"added_tokens", kElement})) {
-      if (!added_text_ || !added_id_) refuse("an entry of 'added_tokens' lacks 'content' or 'id'");
+      if (!added_text_ || !added_id_) refuse({"an entry of 'added_tokens' lacks 'content' or 'id'"});
       vocabulary_.add_special(*added_text_, *added_id_);
     }
   }
@@ -202,7 +203,7 @@ class TokenizerReader : public JsonWalker {
     } else if (at({"decoder", "type"})) {
       decoder_ = scalar.string == "ByteLevel";
     } else if (under({"normalizer"}) && is_set(scalar)) {
-      refuse("'normalizer' is not supported");
+      refuse({"'normalizer' is not supported"});
     }
     // The rest (version, truncation, padding, post_processor) does not bear on turning text into ids and back.
   }
@@ -217,26 +218,26 @@ class TokenizerReader : public JsonWalker {
                pair_.size() < 2) {
       pair_.emplace_back(scalar.string);
     } else if (under({"model", "vocab"}) || under({"model", "merges"})) {
-      refuse(where() + " is not what a BPE model has there");
+      refuse({where(), " is not what a BPE model has there"});
     } else if (at({"model", "type"})) {
-      if (scalar.string != "BPE") refuse("'model.type' is " + in_quotes(scalar.string) + ", not 'BPE'");
+      if (scalar.string != "BPE") refuse({"'model.type' is ", in_quotes(scalar.string), ", not 'BPE'"});
     } else if (!at({"model", "unk_token"}) && !at({"model", "fuse_unk"}) && is_set(scalar)) {
       // dropout, continuing_subword_prefix, end_of_word_suffix, byte_fallback, ignore_merges, ...
-      refuse(where() + " is not supported");
+      refuse({where(), " is not supported"});
     }
   }
 
   void added_token(const Scalar& scalar) {
     if (at({"added_tokens", kElement, "content"})) {
-      if (scalar.kind != Scalar::Kind::kString) refuse(where() + " is not a string");
+      if (scalar.kind != Scalar::Kind::kString) refuse({where(), " is not a string"});
       added_text_ = scalar.string;
     } else if (at({"added_tokens", kElement, "id"})) {
       added_id_ = integer(*this, scalar, where());
     } else if (at({"added_tokens", kElement, "single_word"}) || at({"added_tokens", kElement, "lstrip"}) ||
                at({"added_tokens", kElement, "rstrip"})) {
-      if (is_set(scalar)) refuse(where() + " is not supported");
+      if (is_set(scalar)) refuse({where(), " is not supported"});
     } else if (!at({"added_tokens", kElement, "normalized"}) && !at({"added_tokens", kElement, "special"})) {
-      refuse(where() + " is not what an added token has");
+      refuse({where(), " is not what an added token has"});
     }
   }
 
@@ -244,9 +245,9 @@ class TokenizerReader : public JsonWalker {
     if (at({"pre_tokenizer", "type"})) {
       byte_level_ = scalar.string == "ByteLevel";
     } else if (at({"pre_tokenizer", "use_regex"})) {
-      if (!is_set(scalar)) refuse("'pre_tokenizer.use_regex' false is not supported");
+      if (!is_set(scalar)) refuse({"'pre_tokenizer.use_regex' false is not supported"});
     } else if (!at({"pre_tokenizer"}) && !at({"pre_tokenizer", "trim_offsets"}) && is_set(scalar)) {
-      refuse(where() + " is not supported");
+      refuse({where(), " is not supported"});
     }
   }
 
@@ -271,8 +272,8 @@ void read_vocab_json(std::string_view text, VocabularyBuilder& vocabulary) {
 
 void read_merges_txt(std::string_view text, VocabularyBuilder& vocabulary) {
   if (text.size() > kMaxTokenizerText) {
-    throw Error(Status::kBadTokenizer,
-                "merges.txt: larger than " + std::to_string(kMaxTokenizerText) + " bytes (is this the right file?)");
+    throw_error(Status::kBadTokenizer,
+                {"merges.txt: larger than ", kMaxTokenizerText, " bytes (is this the right file?)"});
   }
   bool first = true;
   while (!text.empty()) {

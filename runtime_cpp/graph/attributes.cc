@@ -11,7 +11,7 @@ const Attribute* Attributes::find(std::string_view name) const {
 }
 
 void Attributes::wrong(std::string_view name, const char* kind) {
-  throw Error(Status::kBadProgram, "attribute '" + std::string(name) + "' is not " + kind);
+  throw_error(Status::kBadProgram, {"attribute '", name, "' is not ", kind});
 }
 
 int64_t Attributes::integer(std::string_view name, int64_t otherwise) const {
@@ -56,7 +56,7 @@ const Tensor* Attributes::tensor(std::string_view name) const {
 
 const Block& Attributes::block(std::string_view name) const {
   const auto* value = get<std::shared_ptr<const Block>>(name, "a graph");
-  if (value == nullptr) throw Error(Status::kBadProgram, "attribute '" + std::string(name) + "' is missing");
+  if (value == nullptr) throw_error(Status::kBadProgram, {"attribute '", name, "' is missing"});
   return **value;
 }
 

@@ -20,7 +20,7 @@ Shape broadcast(std::span<const Shape> shapes) {
       if (shape[axis] != 1 && shape[axis] != dim) {
         std::string all;
         for (const Shape& each : shapes) all += (all.empty() ? "" : " and ") + shape_text(each);
-        throw Error(Status::kBadProgram, "the shapes " + all + " do not broadcast");
+        throw_error(Status::kBadProgram, {"the shapes ", all, " do not broadcast"});
       }
     }
   }

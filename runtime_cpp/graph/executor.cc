@@ -63,7 +63,7 @@ void Executor::execute(const Block& block) {
       const bool placed = std::string_view(error.what()).starts_with(program_.where);
       throw Error(error.status(), placed ? error.what() : node.where + ": " + error.what());
     } catch (const std::bad_alloc&) {
-      throw Error(Status::kOutOfMemory, node.where + ": out of memory; use smaller inputs");
+      throw_error(Status::kOutOfMemory, {node.where, ": out of memory; use smaller inputs"});
     }
     for (const int index : node.last_uses) slot(index) = Tensor();
   }
@@ -71,8 +71,8 @@ void Executor::execute(const Block& block) {
 
 void Executor::count_iteration() {
   if (++iterations_ > limits_.iterations) {
-    throw Error(Status::kBadProgram, "loops turned " + std::to_string(limits_.iterations) +
-                                         " times without coming to an end; give the loop a trip count");
+    throw_error(Status::kBadProgram,
+                {"loops turned ", limits_.iterations, " times without coming to an end; give the loop a trip count"});
   }
 }
 
@@ -90,7 +90,7 @@ bool Run::wants(int output) const {
 }
 
 const Tensor& Run::input(int input) const {
-  if (!has(input)) fail("input " + std::to_string(input) + " is missing");
+  if (!has(input)) fail({"input ", input, " is missing"});
   return executor_.slot(node_.inputs[static_cast<size_t>(input)]);
 }
 
@@ -112,13 +112,13 @@ std::vector<int64_t> Run::integers(int input) {
 
 int64_t Run::integer(int input) {
   const Tensor& tensor = this->input(input);
-  if (tensor.elements() != 1) fail("input " + std::to_string(input) + " is not one number");
+  if (tensor.elements() != 1) fail({"input ", input, " is not one number"});
   return integers(input)[0];
 }
 
 double Run::number(int input) {
   const Tensor tensor = input_as(input, DType::kF64);
-  if (tensor.elements() != 1) fail("input " + std::to_string(input) + " is not one number");
+  if (tensor.elements() != 1) fail({"input ", input, " is not one number"});
   return *tensor.as<const double>();
 }
 
@@ -154,8 +154,8 @@ Tensor Run::convert(const Tensor& tensor, DType dtype) {
 
 void Run::expect_room(int64_t numbers) const {
   if (numbers < 0 || numbers > executor_.memory().limit() / 8) {
-    throw Error(Status::kOutOfMemory, "needs room for " + std::to_string(numbers) +
-                                          " numbers, more than the memory it may use (use smaller inputs)");
+    throw_error(Status::kOutOfMemory,
+                {"needs room for ", numbers, " numbers, more than the memory it may use (use smaller inputs)"});
   }
 }
 
@@ -173,8 +173,7 @@ Tensor* Run::kept_for(int input) {
 
 std::vector<Tensor> Run::call(const Block& block, std::span<const Tensor> inputs) {
   if (block.inputs.size() != inputs.size()) {
-    fail("its inner graph takes " + std::to_string(block.inputs.size()) + " inputs, gets " +
-         std::to_string(inputs.size()));
+    fail({"its inner graph takes ", block.inputs.size(), " inputs, gets ", inputs.size()});
   }
   return executor_.call(block, inputs);
 }
@@ -187,18 +186,18 @@ void Run::count_iteration() {
   executor_.count_iteration();
 }
 
-void Run::fail(const std::string& problem) const {
-  throw Error(Status::kBadProgram, problem);
+void Run::fail(Parts problem) const {
+  throw_error(Status::kBadProgram, {problem});
 }
 
-void Run::unsupported(const std::string& what) const {
-  throw Error(Status::kUnsupportedOp, what + " is not supported by the native backend (use backend=\"onnxruntime\")");
+void Run::unsupported(Parts what) const {
+  throw_error(Status::kUnsupportedOp, {what, " is not supported by the native backend (use backend=\"onnxruntime\")"});
 }
 
 int axis_of(const Run& run, int64_t axis, int rank) {
   const int64_t positive = axis < 0 ? axis + rank : axis;
   if (positive < 0 || positive >= rank) {
-    run.fail("axis " + std::to_string(axis) + " is outside a value of rank " + std::to_string(rank));
+    run.fail({"axis ", axis, " is outside a value of rank ", rank});
   }
   return static_cast<int>(positive);
 }

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "core/limits.h"
 #include "graph/memory.h"
 #include "graph/program.h"
 #include "graph/run.h"
@@ -16,7 +17,8 @@ namespace anyon::graph {
 // What a run may use, so that no graph and no input can take the whole machine.
 struct Limits {
   int64_t memory = default_memory();  // bytes of values
-  int64_t iterations = 1'000'000;     // of all loops together: what tells a loop without end from a long one
+  int64_t iterations =
+      limits::kGraphIterations;  // of all loops together: what tells a loop without end from a long one
 
   // Half of the machine's.
   static int64_t default_memory();

@@ -28,10 +28,8 @@ struct Memory::Pool {
       spare.clear();
     }
     if (bytes > limit - held) {
-      throw Error(Status::kOutOfMemory,
-                  "needs " + std::to_string(bytes) + " bytes, but the graph holds " + std::to_string(held) +
-                      " of the " + std::to_string(limit) +
-                      " it may use (by default half of this machine's memory; use smaller inputs)");
+      throw_error(Status::kOutOfMemory, {"needs ", bytes, " bytes, but the graph holds ", held, " of the ", limit,
+                                         " it may use (by default half of this machine's memory; use smaller inputs)"});
     }
     Arena block(bytes, allocator);
     held += bytes;
@@ -48,7 +46,7 @@ Tensor Memory::allocate(DType dtype, const Shape& shape) {
   expect_extent(dtype, shape);
   int64_t bytes = shape.elements() * size_of(dtype);
   if (!checked_round_up(bytes, Arena::kAlignment, &bytes)) {
-    throw Error(Status::kBadProgram, "the shape " + shape_text(shape) + " is too large to address");
+    throw_error(Status::kBadProgram, {"the shape ", shape_text(shape), " is too large to address"});
   }
   Tensor tensor;
   tensor.dtype = dtype;
@@ -70,12 +68,12 @@ void Memory::expect_extent(DType dtype, const Shape& shape) const {
   for (int axis = 0; axis < shape.rank(); ++axis) filled[axis] = shape[axis] == 0 ? 1 : shape[axis];
   int64_t bytes = 0;
   if (!checked_bytes(filled, dtype, &bytes)) {
-    throw Error(Status::kBadProgram, "the shape " + shape_text(shape) + " is negative or too large to address");
+    throw_error(Status::kBadProgram, {"the shape ", shape_text(shape), " is negative or too large to address"});
   }
   if (bytes > pool_->limit) {
-    throw Error(Status::kOutOfMemory, "needs " + std::to_string(bytes) + " bytes for the shape " + shape_text(shape) +
-                                          ", but the graph may use " + std::to_string(pool_->limit) +
-                                          " (by default half of this machine's memory; use smaller inputs)");
+    throw_error(Status::kOutOfMemory,
+                {"needs ", bytes, " bytes for the shape ", shape_text(shape), ", but the graph may use ", pool_->limit,
+                 " (by default half of this machine's memory; use smaller inputs)"});
   }
 }
 

@@ -6,19 +6,13 @@
 #include <limits>
 #include <unordered_map>
 
+#include "core/limits.h"
 #include "program/describe.h"
 #include "program/json_reader.h"
 
 namespace anyon::graph {
 namespace {
 
-constexpr size_t kMaxSymbols = 256;
-constexpr size_t kMaxPorts = 4096;
-constexpr size_t kMaxNodes = 200'000;
-constexpr size_t kMaxAttributes = 64;
-constexpr size_t kMaxItems = 1 << 20;  // of an attribute that is a list
-constexpr size_t kMaxText = 1 << 16;
-constexpr int64_t kMaxDim = int64_t{1} << 40;
 constexpr size_t kMaxMissing = 20;  // nodes named in the message about ops that this build lacks
 
 using Scope = std::unordered_map<std::string, int>;
@@ -31,17 +25,17 @@ class Parser {
     json.only({"kind", "dims", "opset", "inputs", "outputs", "states", "ops", "refused"});
     if (json.has("refused")) {
       // The exporter ran it and found that this backend cannot, or gives other results than PyTorch.
-      throw Error(Status::kUnsupportedOp, program_.where + ": " + json.at("refused").text(kMaxText));
+      throw Error(Status::kUnsupportedOp, program_.where + ": " + json.at("refused").text(limits::kAttributeText));
     }
     program_.opset = static_cast<int>(json.at("opset").integer(1, kNewestOpset));
     parse_symbols(json.at("dims"));
     scopes_.emplace_back();
-    for (const JsonReader& item : json.at("inputs").items(kMaxPorts)) {
+    for (const JsonReader& item : json.at("inputs").items(limits::kPorts)) {
       program_.inputs.push_back(parse_port(item, program_.input_infos));
       program_.inputs.back().value = define(program_.input_infos.back().name, item);
     }
     parse_nodes(json.at("ops"), program_.main, program_.where + ": node ");
-    for (const JsonReader& item : json.at("outputs").items(kMaxPorts)) {
+    for (const JsonReader& item : json.at("outputs").items(limits::kPorts)) {
       program_.outputs.push_back(parse_port(item, program_.output_infos));
       const int slot = use(program_.output_infos.back().name, item);
       program_.outputs.back().value = slot;
@@ -56,11 +50,11 @@ class Parser {
 
  private:
   void parse_symbols(const JsonReader& dims) {
-    for (const auto& [name, bounds] : dims.members(kMaxSymbols)) {
+    for (const auto& [name, bounds] : dims.members(limits::kGraphSymbols)) {
       const std::vector<JsonReader> pair = bounds.items(2);
-      if (pair.size() != 2 || name.empty()) bounds.fail("is not a named [smallest, largest]");
-      const int64_t min = pair[0].integer(0, kMaxDim);
-      program_.symbols.push_back({name, min, pair[1].integer(min, kMaxDim)});
+      if (pair.size() != 2 || name.empty()) bounds.fail({"is not a named [smallest, largest]"});
+      const int64_t min = pair[0].integer(0, limits::kDimension);
+      program_.symbols.push_back({name, min, pair[1].integer(min, limits::kDimension)});
     }
   }
 
@@ -68,19 +62,19 @@ class Parser {
     json.only({"name", "dtype", "shape"});
     const JsonReader dtype = json.at("dtype");
     const std::optional<DType> known = dtype_from_text(dtype.text());
-    if (!known) dtype.fail("'" + dtype.text() + "' is not a type known to this version (made by a newer anyon?)");
+    if (!known) dtype.fail({"'", dtype.text(), "' is not a type known to this version (made by a newer anyon?)"});
     ProgramPort port;
     port.dtype = *known;
     ValueInfo info{json.at("name").text(), *known, {}};
     for (const JsonReader& dim : json.at("shape").items(Shape::kMaxRank)) {
       if (!dim.is_text()) {
-        port.dims.push_back({-1, dim.integer(0, kMaxDim)});
+        port.dims.push_back({-1, dim.integer(0, limits::kDimension)});
         info.dims.push_back(std::to_string(port.dims.back().size));
         continue;
       }
       const auto found = std::find_if(program_.symbols.begin(), program_.symbols.end(),
                                       [&](const Symbol& symbol) { return symbol.name == dim.text(); });
-      if (found == program_.symbols.end()) dim.fail("'" + dim.text() + "' is not among the program's dims");
+      if (found == program_.symbols.end()) dim.fail({"'", dim.text(), "' is not among the program's dims"});
       port.dims.push_back({static_cast<int>(found - program_.symbols.begin()), 0});
       info.dims.push_back(dim.text());
     }
@@ -89,8 +83,8 @@ class Parser {
   }
 
   int define(const std::string& name, const JsonReader& where) {
-    if (name.empty()) where.fail("a value has no name");
-    if (!scopes_.back().emplace(name, next_slot_).second) where.fail("'" + name + "' is defined twice");
+    if (name.empty()) where.fail({"a value has no name"});
+    if (!scopes_.back().emplace(name, next_slot_).second) where.fail({"'", name, "' is defined twice"});
     return next_slot_++;
   }
 
@@ -101,7 +95,7 @@ class Parser {
     }
     const BundleTensor* tensor = program_.bundle->find(name);
     if (tensor == nullptr) {
-      where.fail("'" + name.substr(0, 100) + "' is neither a tensor nor made by a node before this one (a cycle?)");
+      where.fail({"'", name.substr(0, 100), "' is neither a tensor nor made by a node before this one (a cycle?)"});
     }
     const int slot = next_slot_++;
     scopes_.front().emplace(name, slot);
@@ -113,8 +107,8 @@ class Parser {
     constexpr int64_t kMostEmpty = 1 << 20;  // of a dimension beside one that is 0
     for (const int64_t dim : stored.view.shape.dims()) {
       if (stored.view.bytes() == 0 && dim > kMostEmpty) {
-        throw Error(Status::kBadProgram, program_.where + ": tensor '" + stored.name +
-                                             "' is empty and has a dimension of " + std::to_string(dim));
+        throw_error(Status::kBadProgram,
+                    {program_.where, ": tensor '", stored.name, "' is empty and has a dimension of ", dim});
       }
     }
     Tensor tensor;
@@ -124,7 +118,7 @@ class Parser {
   }
 
   void parse_nodes(const JsonReader& list, Block& block, const std::string& where) {
-    const std::vector<JsonReader> nodes = list.items(kMaxNodes);
+    const std::vector<JsonReader> nodes = list.items(limits::kGraphNodes);
     block.nodes.reserve(nodes.size());
     for (size_t i = 0; i < nodes.size(); ++i) parse_node(nodes[i], block, where + std::to_string(i));
   }
@@ -143,11 +137,11 @@ class Parser {
       missing(node.where, "op '" + type + "' of opset " + std::to_string(program_.opset) + ", only from " +
                               std::to_string(node.row->since) + " on");
     }
-    for (const JsonReader& item : here.at("inputs").items(kAnyNumber)) {
+    for (const JsonReader& item : here.at("inputs").items(limits::kNodeValues)) {
       node.inputs.push_back(item.text().empty() ? -1 : use(item.text(), here));
     }
     parse_attributes(here.at("attrs"), node);
-    for (const JsonReader& item : here.at("outputs").items(kAnyNumber)) {
+    for (const JsonReader& item : here.at("outputs").items(limits::kNodeValues)) {
       node.outputs.push_back(item.text().empty() ? -1 : define(item.text(), here));
     }
     if (node.row != nullptr && program_.opset >= node.row->since) check_counts(node, here);
@@ -157,19 +151,18 @@ class Parser {
   static void check_counts(const Node& node, const JsonReader& here) {
     const auto inputs = static_cast<int>(node.inputs.size()), outputs = static_cast<int>(node.outputs.size());
     if (inputs < node.row->min_inputs || inputs > node.row->max_inputs) {
-      here.fail("has " + std::to_string(inputs) + " inputs, needs " + std::to_string(node.row->min_inputs) + " to " +
-                std::to_string(node.row->max_inputs));
+      here.fail({"has ", inputs, " inputs, needs ", node.row->min_inputs, " to ", node.row->max_inputs});
     }
     for (int i = 0; i < node.row->min_inputs; ++i) {
-      if (node.inputs[static_cast<size_t>(i)] < 0) here.fail("input " + std::to_string(i) + " is required");
+      if (node.inputs[static_cast<size_t>(i)] < 0) here.fail({"input ", i, " is required"});
     }
     if (outputs > node.row->max_outputs) {
-      here.fail("has " + std::to_string(outputs) + " outputs, gives " + std::to_string(node.row->max_outputs));
+      here.fail({"has ", outputs, " outputs, gives ", node.row->max_outputs});
     }
   }
 
   void parse_attributes(const JsonReader& json, Node& node) {
-    for (const auto& [name, value] : json.members(kMaxAttributes)) {
+    for (const auto& [name, value] : json.members(limits::kAttributes)) {
       if (node.row != nullptr && !takes(*node.row, name)) {
         missing(node.where, "attribute '" + name.substr(0, 100) + "' of " + node.row->name);
         continue;
@@ -191,13 +184,13 @@ class Parser {
   Attribute parse_attribute(const JsonReader& json, const Node& node) {
     if (json.is_integer()) return json.integer(INT64_MIN, INT64_MAX);
     if (json.is_number()) return number(json);
-    if (json.is_text()) return json.text(kMaxText);
+    if (json.is_text()) return json.text(limits::kAttributeText);
     if (json.is_list()) return parse_list(json);
     json.only({"tensor", "number", "inputs", "outputs", "ops"});
     if (json.has("number")) return number(json.at("number"));
     if (json.has("tensor")) {
       const BundleTensor* stored = program_.bundle->find(json.at("tensor").text());
-      if (stored == nullptr) json.fail("names a tensor that the bundle lacks");
+      if (stored == nullptr) json.fail({"names a tensor that the bundle lacks"});
       return weight(*stored);
     }
     return parse_block(json, node);
@@ -208,12 +201,12 @@ class Parser {
     if (!json.is_text()) return json.number(std::numeric_limits<double>::lowest(), std::numeric_limits<double>::max());
     if (json.text() == "inf") return HUGE_VAL;
     if (json.text() == "-inf") return -HUGE_VAL;
-    if (json.text() != "nan") json.fail("is none of inf, -inf, nan");
+    if (json.text() != "nan") json.fail({"is none of inf, -inf, nan"});
     return std::numeric_limits<double>::quiet_NaN();
   }
 
   static Attribute parse_list(const JsonReader& json) {
-    const std::vector<JsonReader> items = json.items(kMaxItems);
+    const std::vector<JsonReader> items = json.items(limits::kAttributeItems);
     const auto all = [&](auto is) { return std::all_of(items.begin(), items.end(), is); };
     if (all([](const JsonReader& item) { return item.is_integer(); })) {
       std::vector<int64_t> list;
@@ -222,7 +215,7 @@ class Parser {
     }
     if (all([](const JsonReader& item) { return item.is_text(); })) {
       std::vector<std::string> list;
-      for (const JsonReader& item : items) list.push_back(item.text(kMaxText));
+      for (const JsonReader& item : items) list.push_back(item.text(limits::kAttributeText));
       return list;
     }
     std::vector<double> list;
@@ -233,10 +226,10 @@ class Parser {
   std::shared_ptr<const Block> parse_block(const JsonReader& json, const Node& node) {
     auto block = std::make_shared<Block>();
     scopes_.emplace_back();
-    for (const JsonReader& item : json.at("inputs").items(kAnyNumber))
+    for (const JsonReader& item : json.at("inputs").items(limits::kNodeValues))
       block->inputs.push_back(define(item.text(), item));
     parse_nodes(json.at("ops"), *block, node.where + ": inner node ");
-    for (const JsonReader& item : json.at("outputs").items(kAnyNumber))
+    for (const JsonReader& item : json.at("outputs").items(limits::kNodeValues))
       block->outputs.push_back(use(item.text(), item));
     scopes_.pop_back();
     blocks_.push_back(block);
@@ -251,8 +244,8 @@ class Parser {
   void refuse_missing() const {
     if (missing_count_ == 0) return;
     const size_t more = missing_count_ > kMaxMissing ? missing_count_ - kMaxMissing : 0;
-    throw Error(Status::kUnsupportedOp, program_.where + ": this build lacks (use another backend, or upgrade):" +
-                                            missing_ + (more == 0 ? "" : "\n  and " + std::to_string(more) + " more"));
+    throw_error(Status::kUnsupportedOp, {program_.where, ": this build lacks (use another backend, or upgrade):",
+                                         missing_, (more == 0 ? "" : "\n  and " + std::to_string(more) + " more")});
   }
 
   // Every slot of a block is dropped behind the last node that reads it, itself or through a block inside it. Blocks

@@ -68,8 +68,8 @@ class Run {
   void count_iteration();
 
   // Throw Error: kBadProgram, and kUnsupportedOp for what the op could mean but this build does not do.
-  [[noreturn]] void fail(const std::string& problem) const;
-  [[noreturn]] void unsupported(const std::string& what) const;
+  [[noreturn]] void fail(Parts problem) const;
+  [[noreturn]] void unsupported(Parts what) const;
 
  private:
   Tensor* kept_for(int input);

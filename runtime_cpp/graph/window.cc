@@ -12,11 +12,11 @@ constexpr int64_t kMost = int64_t{1} << 30;  // of any size, stride or padding
 
 std::vector<int64_t> listed(const Run& run, const char* name, size_t count, int64_t otherwise, int64_t least) {
   const std::span<const int64_t> list = run.attributes().integers(name);
-  if (!list.empty() && list.size() != count) run.fail(std::string("'") + name + "' does not have one number an axis");
+  if (!list.empty() && list.size() != count) run.fail({"'", name, "' does not have one number an axis"});
   std::vector<int64_t> values(count, otherwise);
   std::copy(list.begin(), list.end(), values.begin());
   for (const int64_t value : values) {
-    if (value < least || value > kMost) run.fail(std::string("'") + name + "' is out of range");
+    if (value < least || value > kMost) run.fail({"'", name, "' is out of range"});
   }
   return values;
 }
@@ -60,8 +60,8 @@ std::vector<int64_t> kernel_of(const Run& run, const Shape* weight) {
 Window window_of(const Run& run, const Shape& x, const std::vector<int64_t>& kernel) {
   const size_t count = kernel.size();
   if (count == 0 || x.rank() != static_cast<int>(count) + 2) {
-    run.fail("a value of shape " + shape_text(x) +
-             " does not have batch, channels and one axis for each of the kernel");
+    run.fail(
+        {"a value of shape ", shape_text(x), " does not have batch, channels and one axis for each of the kernel"});
   }
   const std::vector<int64_t> strides = listed(run, "strides", count, 1, 1);
   const std::vector<int64_t> dilations = listed(run, "dilations", count, 1, 1);
@@ -74,7 +74,7 @@ Window window_of(const Run& run, const Shape& x, const std::vector<int64_t>& ker
     axis.kernel = kernel[i];
     axis.stride = strides[i];
     axis.dilation = dilations[i];
-    if (axis.kernel < 1 || axis.kernel > kMost || axis.in > kMost) run.fail("a size is out of range");
+    if (axis.kernel < 1 || axis.kernel > kMost || axis.in > kMost) run.fail({"a size is out of range"});
     if (auto_pad == "NOTSET") {
       axis.pad_begin = pads[i];
       axis.pad_end = pads[i + count];
@@ -82,7 +82,7 @@ Window window_of(const Run& run, const Shape& x, const std::vector<int64_t>& ker
     place(axis, auto_pad, run.attributes().flag("ceil_mode"));
     if (__builtin_mul_overflow(window.taps, axis.kernel, &window.taps) || window.taps > kMost ||
         __builtin_mul_overflow(window.positions, axis.out, &window.positions)) {
-      run.fail("its result or its kernel is too large");
+      run.fail({"its result or its kernel is too large"});
     }
     window.axes.push_back(axis);
   }

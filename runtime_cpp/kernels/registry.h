@@ -26,8 +26,8 @@ Function* kernel_for(std::span<const KernelRow<Function>> rows, Isa isa, const c
     }
     if (fallback(wanted) == wanted) break;
   }
-  throw Error(Status::kUnsupportedIsa,
-              std::string(op) + ": this build has no kernel for " + name(isa) + "; pick one of supported_isas()");
+  throw_error(Status::kUnsupportedIsa,
+              {op, ": this build has no kernel for ", name(isa), "; pick one of supported_isas()"});
 }
 
 }  // namespace anyon

@@ -29,7 +29,7 @@ TokenAlignment Aligner::align(std::span<const int32_t> before, std::span<const i
   if (static_cast<int64_t>(tokens.size()) < shape_.n_text_ctx) tokens.push_back(shape_.eot);
   const int64_t n = static_cast<int64_t>(tokens.size());
   if (before.empty() || n > shape_.n_text_ctx) {
-    throw Error(Status::kInternal, "alignment: the text does not fit the decoder's context");
+    throw_error(Status::kInternal, {"alignment: the text does not fit the decoder's context"});
   }
 
   if (!run_decoder(tokens, static_cast<int64_t>(before.size()), static_cast<int64_t>(text.size()), should_stop,
@@ -89,7 +89,7 @@ void Aligner::add_head(size_t head, int64_t tokens, int64_t frames) {
   const int64_t head_dim = shape_.head_dim;
   const TensorView& keys = programs_.cross_key(shape_.heads[head].layer);
   if (keys.shape[1] != shape_.n_heads || keys.shape[2] < frames || keys.shape[3] != head_dim) {
-    throw Error(Status::kBackendFailed, "alignment: the encoder's keys do not have the shape of the model");
+    throw_error(Status::kBackendFailed, {"alignment: the encoder's keys do not have the shape of the model"});
   }
   const float* key = keys.as<const float>() + shape_.heads[head].head * keys.shape[2] * head_dim;
   const float* query = queries_.data() + head * tokens * head_dim;

@@ -41,8 +41,8 @@ void Decoding::rule(int64_t index, const float* logits, float* scratch) {
 
 void Decoding::advance() {
   if (std::find(broken_.begin(), broken_.end(), uint8_t{1}) != broken_.end()) {
-    throw Error(Status::kBackendFailed,
-                "decoder: the logits are not numbers; the weights are damaged or the backend computes wrongly here");
+    throw_error(Status::kBackendFailed,
+                {"decoder: the logits are not numbers; the weights are damaged or the backend computes wrongly here"});
   }
   search_->advance(rows_);
   ++written_;

@@ -15,7 +15,7 @@ enum Step : uint8_t { kDiagonal, kDown, kRight };
 
 std::vector<int32_t> first_columns_of_best_path(std::span<const float> similarity, int64_t rows, int64_t columns) {
   if (rows < 1 || columns < 1 || static_cast<int64_t>(similarity.size()) < rows * columns) {
-    throw Error(Status::kInternal, "dtw: the matrix is empty or smaller than its shape");
+    throw_error(Status::kInternal, {"dtw: the matrix is empty or smaller than its shape"});
   }
   constexpr double kFar = std::numeric_limits<double>::infinity();
   std::vector<Step> steps(rows * columns);

@@ -27,7 +27,7 @@ void forbid(std::span<const int32_t> ids, int32_t begin, int32_t end, float* row
 
 LogitRules::LogitRules(LogitRuleOptions options, const RowMath& math) : options_(std::move(options)), math_(math) {
   if (options_.eot < 0 || options_.eot >= options_.timestamp_begin || options_.timestamp_begin > options_.n_vocab) {
-    throw Error(Status::kInvalidArgument, "logit rules: eot < timestamp_begin <= n_vocab does not hold");
+    throw_error(Status::kInvalidArgument, {"logit rules: eot < timestamp_begin <= n_vocab does not hold"});
   }
   options_.suppress = in_order(std::move(options_.suppress), options_.n_vocab);
   options_.begin_suppress = in_order(std::move(options_.begin_suppress), options_.n_vocab);

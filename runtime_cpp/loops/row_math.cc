@@ -15,7 +15,9 @@ extern const RowMath kRowMath;
 
 const RowMath& row_math(Isa isa) {
 #if defined(__x86_64__)
+#if !defined(ANYON_WITHOUT_AVX512)
   if (float_isa(isa) == Isa::kAvx512) return row_math_avx512::kRowMath;
+#endif
   if (float_isa(isa) == Isa::kAvx2) return row_math_avx2::kRowMath;
 #endif
   return row_math_baseline::kRowMath;

@@ -42,7 +42,7 @@ void Seq2SeqDecoder::select(int64_t slot) {
 void Seq2SeqDecoder::start(std::span<const int32_t> prompt, int64_t sot_index) {
   const int64_t length = static_cast<int64_t>(prompt.size());
   if (length == 0 || length > n_text_ctx_ || sot_index < 0 || sot_index >= length) {
-    throw Error(Status::kInternal, "seq2seq: a prompt of " + std::to_string(length) + " tokens does not fit");
+    throw_error(Status::kInternal, {"seq2seq: a prompt of ", length, " tokens does not fit"});
   }
   programs_.reset();
   next_tokens_.assign(prompt.begin(), prompt.end());

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/function_ref.h"
+#include "core/limits.h"
 #include "core/threads.h"
 #include "loops/decoding.h"
 #include "loops/logit_rules.h"
@@ -19,7 +20,7 @@ namespace anyon {
 class Seq2SeqDecoder {
  public:
   // Rows of one run; the decoder programs that the exporter writes take no more (whisper_programs.MAX_BATCH).
-  static constexpr int64_t kMaxRows = 64;
+  static constexpr int64_t kMaxRows = limits::kRows;
 
   // Programs and pool must outlive the decoder.
   Seq2SeqDecoder(WhisperPrograms& programs, ThreadPool& pool, const RowMath& math, int32_t n_vocab, int32_t n_text_ctx);

@@ -17,16 +17,15 @@ int find(const std::vector<ValueInfo>& values, const std::string& name) {
 
 int require(const std::vector<ValueInfo>& values, const std::string& name, DType dtype, const char* where) {
   const int index = find(values, name);
-  if (index < 0) throw Error(Status::kBadProgram, std::string(where) + ": no '" + name + "' in the program");
+  if (index < 0) throw_error(Status::kBadProgram, {where, ": no '", name, "' in the program"});
   if (values[index].dtype != dtype) {
-    throw Error(Status::kBadProgram,
-                std::string(where) + ": '" + name + "' has another type than Whisper's loop needs");
+    throw_error(Status::kBadProgram, {where, ": '", name, "' has another type than Whisper's loop needs"});
   }
   return index;
 }
 
-[[noreturn]] void bad_output(const std::string& what) {
-  throw Error(Status::kBackendFailed, "whisper: " + what + "; does the bundle fit this backend?");
+[[noreturn]] void bad_output(Parts what) {
+  throw_error(Status::kBackendFailed, {"whisper: ", what, "; does the bundle fit this backend?"});
 }
 
 }  // namespace
@@ -39,7 +38,7 @@ WhisperPrograms::WhisperPrograms(Session& encoder, Session& decoder, int n_layer
 
 void WhisperPrograms::bind_encoder(int n_layers) {
   require(encoder_.inputs(), "mel", DType::kF32, "encoder inputs");
-  if (encoder_.inputs().size() != 1) throw Error(Status::kBadProgram, "encoder inputs: only 'mel' is known");
+  if (encoder_.inputs().size() != 1) throw_error(Status::kBadProgram, {"encoder inputs: only 'mel' is known"});
   encoder_outputs_.resize(encoder_.outputs().size());
   for (int i = 0; i < n_layers; ++i) {
     key_outputs_.push_back(
@@ -58,8 +57,7 @@ void WhisperPrograms::bind_decoder(int n_layers, int64_t n_vocab) {
   logits_output_ = require(decoder_.outputs(), "logits", DType::kF32, "decoder outputs");
   const std::vector<std::string>& dims = decoder_.outputs()[logits_output_].dims;
   if (dims.size() != 3 || dims[2] != std::to_string(n_vocab)) {
-    throw Error(Status::kBadProgram,
-                "decoder outputs: 'logits' must have shape (batch, rows, " + std::to_string(n_vocab) + ")");
+    throw_error(Status::kBadProgram, {"decoder outputs: 'logits' must have shape (batch, rows, ", n_vocab, ")"});
   }
   for (int i = 0; i < n_layers; ++i) {
     query_outputs_.push_back(
@@ -75,8 +73,8 @@ void WhisperPrograms::encode(const float* mel, int64_t n_mels, int64_t frames) {
   for (const Link& link : links_) {
     const TensorView& value = encoder_outputs_[link.encoder_output];
     if (value.data == nullptr || value.dtype != DType::kF32 || value.shape.rank() != 4 || value.shape[0] != 1) {
-      bad_output("the encoder's '" + encoder_.outputs()[link.encoder_output].name +
-                 "' is not f32 of shape (1, heads, frames, head_dim)");
+      bad_output({"the encoder's '", encoder_.outputs()[link.encoder_output].name,
+                  "' is not f32 of shape (1, heads, frames, head_dim)"});
     }
     decoder_inputs_[link.decoder_input] = value;
   }
@@ -162,7 +160,7 @@ const float* WhisperPrograms::run_decoder(int64_t batch, std::span<const int64_t
   ++runs_;
   const TensorView& logits = decoder_outputs_[logits_output_];
   if (logits.data == nullptr || logits.dtype != DType::kF32 || logits.shape != Shape{batch, rows, n_vocab_}) {
-    bad_output("the decoder's logits are not f32 of shape (batch, rows, n_vocab)");
+    bad_output({"the decoder's logits are not f32 of shape (batch, rows, n_vocab)"});
   }
   return logits.as<const float>();
 }

@@ -10,11 +10,11 @@
 namespace anyon {
 
 void AudioBuffer::push(std::span<const float> mono, int rate) {
-  if (finished_) throw Error(Status::kInvalidArgument, "push: the recording was finished; start a new transcription");
+  if (finished_) throw_error(Status::kInvalidArgument, {"push: the recording was finished; start a new transcription"});
   require_sample_rate(rate);
   if (input_rate_ != 0 && rate != input_rate_) {
-    throw Error(Status::kInvalidArgument, "push: sample_rate changed from " + std::to_string(input_rate_) + " to " +
-                                              std::to_string(rate) + ": resample to one rate first");
+    throw_error(Status::kInvalidArgument,
+                {"push: sample_rate changed from ", input_rate_, " to ", rate, ": resample to one rate first"});
   }
   if (rate == sample_rate_) {
     require_audio(mono, pushed_);

@@ -99,7 +99,7 @@ StepResult Transcriber::Impl::step(FunctionRef<bool()> should_stop) {
 
 std::string Transcriber::Impl::preview(FunctionRef<bool()> should_stop) {
   if (batched_) {
-    throw Error(Status::kUnsupportedOption, "preview: windows of a batch are cut at pauses later: use batch_size 1");
+    throw_error(Status::kUnsupportedOption, {"preview: windows of a batch are cut at pauses later: use batch_size 1"});
   }
   if (finder_.find() == WindowFinder::Found::kDone) return "";
   Window window;
@@ -215,13 +215,12 @@ Transcriber::Transcriber(WhisperInfo model, const BpeTokenizer& tokenizer, Sessi
                          ThreadPool& pool, TranscribeOptions options, Isa isa) {
   options.validate(model);
   if (tokenizer.n_vocab() > model.n_vocab) {
-    throw Error(Status::kBadBundle, "tokenizer: it has more tokens than the model");
+    throw_error(Status::kBadBundle, {"tokenizer: it has more tokens than the model"});
   }
   if (options.batch_size > decoder.max_slots()) {
-    throw Error(Status::kUnsupportedOption,
-                "batch_size: " + std::to_string(options.batch_size) + " is more than the " +
-                    std::to_string(decoder.max_slots()) +
-                    " that this backend decodes together: use batch_size=1, or backend='native'");
+    throw_error(Status::kUnsupportedOption,
+                {"batch_size: ", options.batch_size, " is more than the ", decoder.max_slots(),
+                 " that this backend decodes together: use batch_size=1, or backend='native'"});
   }
   impl_ = std::make_unique<Impl>(std::move(model), tokenizer, encoder, decoder, pool, std::move(options), isa);
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/limits.h"
 #include "core/number_text.h"
 #include "core/status.h"
 
@@ -14,7 +15,7 @@ namespace {
 // Every comparison is written so that NaN fails it.
 void require(bool holds, const char* name, const char* range, const std::string& value) {
   if (holds) return;
-  throw Error(Status::kInvalidArgument, std::string(name) + ": " + value + " is out of range: use " + range);
+  throw_error(Status::kInvalidArgument, {name, ": ", value, " is out of range: use ", range});
 }
 
 void require_between(double value, double low, double high, const char* name, const char* range) {
@@ -22,11 +23,11 @@ void require_between(double value, double low, double high, const char* name, co
 }
 
 void check_search(const TranscribeOptions& o, const WhisperInfo& model) {
-  require(!o.temperatures.empty() && o.temperatures.size() <= 64, "temperatures", "a list of 1 to 64 values",
-          "a list of " + std::to_string(o.temperatures.size()));
+  require(!o.temperatures.empty() && o.temperatures.size() <= limits::kTemperatures, "temperatures",
+          "a list of 1 to 64 values", "a list of " + std::to_string(o.temperatures.size()));
   for (const float t : o.temperatures) require_between(t, 0, 10, "temperatures", "values from 0 to 10");
-  require_between(o.best_of, 1, 64, "best_of", "1 to 64");
-  require_between(o.beam_size, 1, 64, "beam_size", "1 (greedy) to 64");
+  require_between(o.best_of, 1, limits::kRows, "best_of", "1 to 64");
+  require_between(o.beam_size, 1, limits::kRows, "beam_size", "1 (greedy) to 64");
   require(o.patience > 0 && o.patience <= 10, "patience", "a value above 0, up to 10", number_text(o.patience));
   if (o.length_penalty) require_between(*o.length_penalty, 0, 1, "length_penalty", "0 to 1");
   require(o.repetition_penalty > 0 && o.repetition_penalty <= 10, "repetition_penalty", "a value above 0, up to 10",
@@ -62,15 +63,14 @@ void check_thresholds(const TranscribeOptions& o) {
 
 // What needs the window before, or moves the windows after.
 void check_batch(const TranscribeOptions& o) {
-  require_between(o.batch_size, 1, 64, "batch_size", "1 (one window after the other) to 64");
+  require_between(o.batch_size, 1, limits::kRows, "batch_size", "1 (one window after the other) to 64");
   if (o.batch_size == 1) return;
   const char* refused = nullptr;
   if (o.condition_on_previous_text.value_or(false)) refused = "condition_on_previous_text";
   if (o.hallucination_silence_threshold) refused = "hallucination_silence_threshold";
   if (refused == nullptr) return;
-  throw Error(Status::kUnsupportedOption, std::string(refused) +
-                                              ": windows that are decoded together do not know each " +
-                                              "other's text: leave it out, or use batch_size=1");
+  throw_error(Status::kUnsupportedOption, {refused, ": windows that are decoded together do not know each ",
+                                           "other's text: leave it out, or use batch_size=1"});
 }
 
 void check_draft(const TranscribeOptions& o) {
@@ -80,15 +80,15 @@ void check_draft(const TranscribeOptions& o) {
   if (o.temperatures[0] > 0) refused = "temperatures: use 0 as the first";
   if (o.batch_size != 1) refused = "batch_size: use 1";
   if (refused == nullptr) return;
-  throw Error(Status::kUnsupportedOption,
-              std::string(refused) + " with draft, which is checked token by token against greedy decoding");
+  throw_error(Status::kUnsupportedOption,
+              {refused, " with draft, which is checked token by token against greedy decoding"});
 }
 
 void check_clips(const std::vector<double>& clips) {
   double last = 0.0;
   for (const double time : clips) {
-    require(time >= last && time <= 1e9, "clip_timestamps", "seconds that rise: start, end, start, end, ...",
-            number_text(time) + " after " + number_text(last));
+    require(time >= last && time <= limits::kSeconds, "clip_timestamps",
+            "seconds that rise: start, end, start, end, ...", number_text(time) + " after " + number_text(last));
     last = time;
   }
 }
@@ -101,22 +101,23 @@ void check_tokens(const std::vector<int32_t>& ids, int32_t lowest, const char* n
 void check_model(const TranscribeOptions& o, const WhisperInfo& model) {
   if (!model.multilingual) {
     if (!o.language.empty() && o.language != "en") {
-      throw Error(Status::kUnsupportedOption,
-                  "language: this model knows English only, not '" + o.language + "': use a multilingual model");
+      throw_error(Status::kUnsupportedOption,
+                  {"language: this model knows English only, not '", o.language, "': use a multilingual model"});
     }
     if (o.task == Task::kTranslate) {
-      throw Error(Status::kUnsupportedOption, "task: an English-only model cannot translate: use a multilingual model");
+      throw_error(Status::kUnsupportedOption,
+                  {"task: an English-only model cannot translate: use a multilingual model"});
     }
     return;
   }
   if (!o.language.empty() && model.language_token(o.language) == WhisperInfo::kNone) {
     std::string known;
     for (const auto& [code, token] : model.languages) known += (known.empty() ? "" : ", ") + code;
-    throw Error(Status::kUnsupportedOption,
-                "language: this model does not know '" + o.language + "'; it knows " + known);
+    throw_error(Status::kUnsupportedOption,
+                {"language: this model does not know '", o.language, "'; it knows ", known});
   }
   if (o.task == Task::kTranslate && model.translate == WhisperInfo::kNone) {
-    throw Error(Status::kUnsupportedOption, "task: this model has no token for translation");
+    throw_error(Status::kUnsupportedOption, {"task: this model has no token for translation"});
   }
 }
 
@@ -136,7 +137,7 @@ void TranscribeOptions::validate(const WhisperInfo& model) const {
   }
   check_model(*this, model);
   if (word_timestamps && model.alignment_heads.empty()) {
-    throw Error(Status::kUnsupportedOption, "word_timestamps: this bundle lists no alignment heads: export it again");
+    throw_error(Status::kUnsupportedOption, {"word_timestamps: this bundle lists no alignment heads: export it again"});
   }
 }
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bundle/json.h"
+#include "core/limits.h"
 #include "core/status.h"
 
 namespace anyon {
@@ -14,17 +15,13 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kMaxVocab = 1 << 22;
-constexpr int kMaxContext = 1 << 16;
-constexpr size_t kMaxList = 4096;
-
-[[noreturn]] void refuse(const std::string& what) {
-  throw Error(Status::kBadBundle, "manifest: " + what + " (was this bundle made by another exporter?)");
+[[noreturn]] void refuse(Parts what) {
+  throw_error(Status::kBadBundle, {"manifest: ", what, " (was this bundle made by another exporter?)"});
 }
 
 const Json& section(const Json& manifest, const char* name) {
   const auto it = manifest.is_object() ? manifest.find(name) : manifest.end();
-  if (it == manifest.end() || !it->is_object()) refuse(std::string("no section '") + name + "'");
+  if (it == manifest.end() || !it->is_object()) refuse({"no section '", name, "'"});
   return *it;
 }
 
@@ -35,7 +32,7 @@ struct Section {
 
   const Json& value(const char* key) const {
     const auto it = json.find(key);
-    if (it == json.end()) refuse(name + "." + key + " is missing");
+    if (it == json.end()) refuse({name, ".", key, " is missing"});
     return *it;
   }
 
@@ -49,7 +46,7 @@ struct Section {
                       !(number.is_number_unsigned() && number.get<uint64_t>() > static_cast<uint64_t>(high)) &&
                       number.get<int64_t>() >= low && number.get<int64_t>() <= high;
     if (!fits) {
-      refuse(name + "." + key + " is not an integer in [" + std::to_string(low) + ", " + std::to_string(high) + "]");
+      refuse({name, ".", key, " is not an integer in [", low, ", ", high, "]"});
     }
     return number.get<int64_t>();
   }
@@ -68,7 +65,8 @@ struct Section {
     std::vector<int32_t> ids;
     if (!has(key)) return ids;
     const Json& list = value(key);
-    if (!list.is_array() || list.size() > kMaxList) refuse(name + "." + key + " is not a list of token ids");
+    if (!list.is_array() || list.size() > limits::kListedTokens)
+      refuse({name, ".", key, " is not a list of token ids"});
     for (const Json& id : list) ids.push_back(static_cast<int32_t>(integer(id, key, 0, n_vocab - 1)));
     return ids;
   }
@@ -80,18 +78,18 @@ void read_frontend(const Section& frontend, WhisperInfo& info) {
   info.n_fft = frontend.integer("n_fft", 400, 400);
   info.hop_length = frontend.integer("hop_length", 160, 160);
   info.n_mels = frontend.integer("n_mels", 80, 128);
-  if (info.n_mels != 80 && info.n_mels != 128) refuse("frontend.n_mels is neither 80 nor 128");
+  if (info.n_mels != 80 && info.n_mels != 128) refuse({"frontend.n_mels is neither 80 nor 128"});
   info.chunk_seconds = frontend.integer("chunk_seconds", 1, 30);
 }
 
 void read_sizes(const Section& loop, WhisperInfo& info) {
-  info.n_text_ctx = loop.integer("n_text_ctx", 16, kMaxContext);
-  info.n_audio_ctx = loop.integer("n_audio_ctx", 1, kMaxContext);
-  info.n_layers = loop.integer("n_layers", 1, 1024);
-  info.n_heads = loop.integer("n_heads", 1, 1024);
-  info.head_dim = loop.integer("head_dim", 1, 4096);
+  info.n_text_ctx = loop.integer("n_text_ctx", 16, limits::kContext);
+  info.n_audio_ctx = loop.integer("n_audio_ctx", 1, limits::kContext);
+  info.n_layers = loop.integer("n_layers", 1, limits::kLayers);
+  info.n_heads = loop.integer("n_heads", 1, limits::kHeads);
+  info.head_dim = loop.integer("head_dim", 1, limits::kHeadDim);
   if (info.chunk_frames() % info.n_audio_ctx != 0) {
-    refuse("loop.n_audio_ctx does not divide the " + std::to_string(info.chunk_frames()) + " frames of a window");
+    refuse({"loop.n_audio_ctx does not divide the ", info.chunk_frames(), " frames of a window"});
   }
 }
 
@@ -108,7 +106,7 @@ void read_tokens(const Section& loop, WhisperInfo& info) {
   info.timestamp_begin = loop.token("timestamp_begin", n_vocab);
   for (const int32_t token : {info.sot, info.sot_prev, info.no_timestamps}) {
     if (token <= info.eot || token >= info.timestamp_begin) {
-      refuse("loop: special tokens do not lie between eot and timestamp_begin");
+      refuse({"loop: special tokens do not lie between eot and timestamp_begin"});
     }
   }
   info.suppress_tokens = loop.tokens("suppress_tokens", n_vocab);
@@ -117,28 +115,31 @@ void read_tokens(const Section& loop, WhisperInfo& info) {
 
 void read_languages(const Section& loop, WhisperInfo& info) {
   const Json& multilingual = loop.value("multilingual");
-  if (!multilingual.is_boolean()) refuse("loop.multilingual is not true or false");
+  if (!multilingual.is_boolean()) refuse({"loop.multilingual is not true or false"});
   info.multilingual = multilingual.get<bool>();
   if (loop.has("languages")) {
     const Json& languages = loop.value("languages");
-    if (!languages.is_object() || languages.size() > kMaxList) refuse("loop.languages is not a map of codes to tokens");
+    if (!languages.is_object() || languages.size() > limits::kListedTokens)
+      refuse({"loop.languages is not a map of codes to tokens"});
     for (const auto& [code, token] : languages.items()) {
+      if (code.size() > limits::kLanguageCodeBytes) refuse({"loop.languages has a code of ", code.size(), " bytes"});
       info.languages.emplace_back(code, loop.integer(token, "languages." + code, 0, info.n_vocab - 1));
     }
   }
   std::sort(info.languages.begin(), info.languages.end(),
             [](const auto& a, const auto& b) { return a.second < b.second; });
   if (info.multilingual && (info.languages.empty() || info.transcribe == WhisperInfo::kNone)) {
-    refuse("a multilingual model needs loop.languages and loop.transcribe");
+    refuse({"a multilingual model needs loop.languages and loop.transcribe"});
   }
 }
 
 void read_alignment_heads(const Section& loop, WhisperInfo& info) {
   if (!loop.has("alignment_heads")) return;
   const Json& heads = loop.value("alignment_heads");
-  if (!heads.is_array() || heads.size() > kMaxList) refuse("loop.alignment_heads is not a list of [layer, head]");
+  if (!heads.is_array() || heads.size() > limits::kListedTokens)
+    refuse({"loop.alignment_heads is not a list of [layer, head]"});
   for (const Json& head : heads) {
-    if (!head.is_array() || head.size() != 2) refuse("loop.alignment_heads is not a list of [layer, head]");
+    if (!head.is_array() || head.size() != 2) refuse({"loop.alignment_heads is not a list of [layer, head]"});
     info.alignment_heads.push_back({static_cast<int>(loop.integer(head[0], "alignment_heads", 0, info.n_layers - 1)),
                                     static_cast<int>(loop.integer(head[1], "alignment_heads", 0, info.n_heads - 1))});
   }
@@ -157,7 +158,7 @@ WhisperInfo WhisperInfo::from_manifest(std::string_view manifest) {
   const Json json = parse_json(manifest, "manifest");
   WhisperInfo info;
   read_frontend({section(json, "frontend"), "frontend"}, info);
-  info.n_vocab = Section{section(json, "tokenizer"), "tokenizer"}.integer("n_vocab", 1, kMaxVocab);
+  info.n_vocab = Section{section(json, "tokenizer"), "tokenizer"}.integer("n_vocab", 1, limits::kVocabulary);
   const Section loop{section(json, "loop"), "loop"};
   read_sizes(loop, info);
   read_tokens(loop, info);

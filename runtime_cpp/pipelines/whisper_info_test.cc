@@ -71,6 +71,7 @@ INSTANTIATE_TEST_SUITE_P(
                           [](Json& m) {
                             m["loop"]["languages"] = {{"en", 1 << 30}};
                           }},
+                      Lie{"a code of 65 bytes", [](Json& m) { m["loop"]["languages"][std::string(65, 'x')] = 1; }},
                       Lie{"languages", [](Json& m) { m["loop"]["languages"] = Json::object(); }},
                       Lie{"loop.multilingual", [](Json& m) { m["loop"]["multilingual"] = 1; }}));
 

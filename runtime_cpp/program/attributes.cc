@@ -10,8 +10,8 @@ namespace anyon {
 AttrReader::AttrReader(const JsonReader& attrs, const std::string& where, std::span<const ProgramState> states)
     : attrs_(attrs.called(where)), states_(states) {}
 
-void AttrReader::fail(const std::string& problem) const {
-  attrs_.fail(problem);
+void AttrReader::fail(Parts problem) const {
+  attrs_.fail({problem});
 }
 
 JsonReader AttrReader::take(const char* name) {
@@ -48,11 +48,11 @@ int AttrReader::append_state_or_none(const char* name) {
   if (wanted.empty()) return -1;
   for (size_t i = 0; i < states_.size(); ++i) {
     if (states_[i].name != wanted) continue;
-    if (states_[i].kind != StateKind::kAppend) attr.fail("state '" + wanted + "' does not grow");
+    if (states_[i].kind != StateKind::kAppend) attr.fail({"state '", wanted, "' does not grow"});
     written_.push_back(static_cast<int>(i));
     return static_cast<int>(i);
   }
-  attr.fail("the program has no state '" + wanted + "'");
+  attr.fail({"the program has no state '", wanted, "'"});
 }
 
 const ProgramState& AttrReader::state(int index) const {
@@ -62,7 +62,7 @@ const ProgramState& AttrReader::state(int index) const {
 void AttrReader::finish() const {
   for (const auto& [name, value] : attrs_.members(kMaxAttributes)) {
     if (std::find(taken_.begin(), taken_.end(), name) == taken_.end()) {
-      fail(std::string("'").append(name, 0, 100).append("' is not an attribute of this op in this version"));
+      fail({std::string("'").append(name, 0, 100).append("' is not an attribute of this op in this version")});
     }
   }
 }

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/limits.h"
 #include "program/json_reader.h"
 
 namespace anyon {
@@ -19,8 +20,8 @@ struct ProgramState;
 // range, or is missing and has no default.
 class AttrReader {
  public:
-  static constexpr size_t kMaxAttributes = 64;
-  static constexpr int64_t kMaxSize = int64_t{1} << 40;  // of any count or width an attribute may state
+  static constexpr size_t kMaxAttributes = limits::kAttributes;
+  static constexpr int64_t kMaxSize = limits::kDimension;  // of any count or width an attribute may state
 
   // `attrs` is the "attrs" object of the op that `where` describes.
   AttrReader(const JsonReader& attrs, const std::string& where, std::span<const ProgramState> states);
@@ -42,7 +43,7 @@ class AttrReader {
     }
     std::string all;
     for (const auto& [known, value] : choices) all.append(all.empty() ? "" : ", ").append(known);
-    fail(std::string("'").append(name).append("': '").append(text).append("' is none of ").append(all));
+    fail({std::string("'").append(name).append("': '").append(text).append("' is none of ").append(all)});
   }
   template <class T>
   T choice_or(const char* name, std::span<const std::pair<const char*, T>> choices, T otherwise) {
@@ -54,7 +55,7 @@ class AttrReader {
   const ProgramState& state(int index) const;
   const std::vector<int>& written_states() const { return written_; }
 
-  [[noreturn]] void fail(const std::string& problem) const;
+  [[noreturn]] void fail(Parts problem) const;
   // Fails when an attribute was given that nothing asked for.
   void finish() const;
 

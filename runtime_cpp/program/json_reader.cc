@@ -13,7 +13,7 @@ namespace {
 using Json = nlohmann::json;
 
 const Json::object_t& object_of(const Json& value, const JsonReader& reader) {
-  if (!value.is_object()) reader.fail("is not an object");
+  if (!value.is_object()) reader.fail({"is not an object"});
   return value.get_ref<const Json::object_t&>();
 }
 
@@ -23,8 +23,8 @@ std::string short_text(const std::string& text) {
 
 }  // namespace
 
-void JsonReader::fail(const std::string& problem) const {
-  throw Error(Status::kBadProgram, where_ + ": " + problem);
+void JsonReader::fail(Parts problem) const {
+  throw_error(Status::kBadProgram, {where_, ": ", problem});
 }
 
 const Json* JsonReader::find(const char* key) const {
@@ -35,7 +35,7 @@ const Json* JsonReader::find(const char* key) const {
 
 JsonReader JsonReader::at(const char* key) const {
   const Json* member = find(key);
-  if (member == nullptr) fail(std::string("'") + key + "' is missing");
+  if (member == nullptr) fail({"'", key, "' is missing"});
   return {*member, where_ + ": '" + key + "'"};
 }
 
@@ -49,14 +49,14 @@ void JsonReader::only(std::initializer_list<std::string_view> known) const {
       std::string problem = "'";
       problem += short_text(key);
       problem += "' is not known to this version (made by a newer anyon?)";
-      fail(problem);
+      fail({problem});
     }
   }
 }
 
 std::vector<std::pair<std::string, JsonReader>> JsonReader::members(size_t max_count) const {
   const Json::object_t& object = object_of(*value_, *this);
-  if (object.size() > max_count) fail("has more than " + std::to_string(max_count) + " members");
+  if (object.size() > max_count) fail({"has more than ", max_count, " members"});
   std::vector<std::pair<std::string, JsonReader>> readers;
   readers.reserve(object.size());
   for (const auto& [key, member] : object) {
@@ -66,8 +66,8 @@ std::vector<std::pair<std::string, JsonReader>> JsonReader::members(size_t max_c
 }
 
 std::vector<JsonReader> JsonReader::items(size_t max_count) const {
-  if (!value_->is_array()) fail("is not a list");
-  if (value_->size() > max_count) fail("has more than " + std::to_string(max_count) + " items");
+  if (!value_->is_array()) fail({"is not a list"});
+  if (value_->size() > max_count) fail({"has more than ", max_count, " items"});
   std::vector<JsonReader> readers;
   readers.reserve(value_->size());
   for (const Json& item : *value_) readers.emplace_back(item, where_ + ", item " + std::to_string(readers.size()));
@@ -95,34 +95,34 @@ bool JsonReader::is_object() const {
 }
 
 const std::string& JsonReader::text(size_t max_bytes) const {
-  if (!is_text()) fail("is not text");
+  if (!is_text()) fail({"is not text"});
   const auto& text = value_->get_ref<const std::string&>();
-  if (text.size() > max_bytes) fail("has more than " + std::to_string(max_bytes) + " bytes");
+  if (text.size() > max_bytes) fail({"has more than ", max_bytes, " bytes"});
   return text;
 }
 
 int64_t JsonReader::integer(int64_t min, int64_t max) const {
-  if (!value_->is_number_integer()) fail("is not a whole number");
+  if (!value_->is_number_integer()) fail({"is not a whole number"});
   const bool fits = !value_->is_number_unsigned() || value_->get<uint64_t>() <= static_cast<uint64_t>(INT64_MAX);
   if (!fits || value_->get<int64_t>() < min || value_->get<int64_t>() > max) {
     const bool huge = value_->is_number_unsigned();
-    fail((huge ? std::to_string(value_->get<uint64_t>()) : std::to_string(value_->get<int64_t>())) + " is outside " +
-         std::to_string(min) + ".." + std::to_string(max));
+    fail({(huge ? std::to_string(value_->get<uint64_t>()) : std::to_string(value_->get<int64_t>())), " is outside ",
+          min, "..", max});
   }
   return value_->get<int64_t>();
 }
 
 double JsonReader::number(double min, double max) const {
-  if (!value_->is_number()) fail("is not a number");
+  if (!value_->is_number()) fail({"is not a number"});
   const auto number = value_->get<double>();
   if (!(number >= min && number <= max)) {
-    fail(number_text(number) + " is outside " + number_text(min) + ".." + number_text(max));
+    fail({number_text(number), " is outside ", number_text(min), "..", number_text(max)});
   }
   return number;
 }
 
 bool JsonReader::boolean() const {
-  if (!value_->is_boolean()) fail("is not true or false");
+  if (!value_->is_boolean()) fail({"is not true or false"});
   return value_->get<bool>();
 }
 

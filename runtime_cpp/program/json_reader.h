@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/limits.h"
+
 namespace anyon {
 
 // A JSON value and the words that say where it stands. Points into the document, which must outlive it.
@@ -20,7 +22,7 @@ class JsonReader {
   const std::string& where() const { return where_; }
   // The same value, called something else in messages.
   JsonReader called(std::string where) const { return {*value_, std::move(where)}; }
-  [[noreturn]] void fail(const std::string& problem) const;
+  [[noreturn]] void fail(Parts problem) const;
 
   // The member `key` of an object; fails when it is missing.
   JsonReader at(const char* key) const;
@@ -35,7 +37,7 @@ class JsonReader {
   bool is_number() const;
   bool is_list() const;
   bool is_object() const;
-  const std::string& text(size_t max_bytes = 512) const;
+  const std::string& text(size_t max_bytes = limits::kText) const;
   int64_t integer(int64_t min, int64_t max) const;
   double number(double min, double max) const;
   bool boolean() const;

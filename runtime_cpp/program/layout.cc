@@ -7,12 +7,13 @@
 
 #include "core/arena.h"
 #include "core/checked.h"
+#include "core/limits.h"
 #include "core/status.h"
 
 namespace anyon {
 
 int64_t place_blocks(std::span<MemoryBlock> blocks) {
-  constexpr int64_t kMaxBytes = int64_t{1} << 46;
+  constexpr int64_t kMaxBytes = limits::kMemory;
   std::vector<uint32_t> order(blocks.size());
   std::iota(order.begin(), order.end(), 0u);
   std::stable_sort(order.begin(), order.end(),
@@ -24,7 +25,7 @@ int64_t place_blocks(std::span<MemoryBlock> blocks) {
     MemoryBlock& block = blocks[index];
     int64_t bytes = 0;
     if (block.bytes < 0 || !checked_round_up(block.bytes, Arena::kAlignment, &bytes) || bytes > kMaxBytes) {
-      throw Error(Status::kOutOfMemory, "a value of the program is too large to address");
+      throw_error(Status::kOutOfMemory, {"a value of the program is too large to address"});
     }
     int64_t end = 0;  // of the alive blocks passed so far
     int64_t best = -1;
@@ -43,7 +44,7 @@ int64_t place_blocks(std::span<MemoryBlock> blocks) {
     }
     block.offset = best >= 0 ? best : end;
     total = std::max(total, block.offset + bytes);
-    if (total > kMaxBytes) throw Error(Status::kOutOfMemory, "the program's values are too large to address");
+    if (total > kMaxBytes) throw_error(Status::kOutOfMemory, {"the program's values are too large to address"});
     placed.insert(std::upper_bound(placed.begin(), placed.end(), &block,
                                    [](const MemoryBlock* a, const MemoryBlock* b) { return a->offset < b->offset; }),
                   &block);

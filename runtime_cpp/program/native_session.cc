@@ -32,7 +32,7 @@ Program fused(Program program) {
 NativeSession::NativeSession(std::shared_ptr<const Bundle> bundle, const std::string& program,
                              std::shared_ptr<ThreadPool> pool, Isa isa)
     : program_(fused(parse_program(std::move(bundle), program))), pool_(std::move(pool)), isa_(isa) {
-  if (!pool_) throw Error(Status::kInvalidArgument, program_.where + ": a session needs a thread pool");
+  if (!pool_) throw_error(Status::kInvalidArgument, {program_.where, ": a session needs a thread pool"});
   const std::vector<Isa> supported = supported_isas();
   if (std::find(supported.begin(), supported.end(), isa) == supported.end()) parse_isa(name(isa));  // throws
   set_slots(1);
@@ -61,8 +61,8 @@ void NativeSession::run(std::span<const TensorView> inputs, std::span<TensorView
   try {
     check_inputs(inputs);
     if (outputs.size() != program_.outputs.size()) {
-      throw Error(Status::kInvalidArgument, program_.where + ": run: room for " + std::to_string(outputs.size()) +
-                                                " outputs, the program has " + std::to_string(program_.outputs.size()));
+      throw_error(Status::kInvalidArgument, {program_.where, ": run: room for ", outputs.size(),
+                                             " outputs, the program has ", program_.outputs.size()});
     }
     CachedPlan& cached = plan_for(inputs);
     Plan& plan = cached.plan;
@@ -84,41 +84,39 @@ void NativeSession::run(std::span<const TensorView> inputs, std::span<TensorView
     give_outputs(plan, outputs);
     update_states(plan);
   } catch (const std::bad_alloc&) {
-    throw Error(Status::kOutOfMemory, program_.where + ": run: out of memory; use a smaller batch");
+    throw_error(Status::kOutOfMemory, {program_.where, ": run: out of memory; use a smaller batch"});
   }
   poisoned_ = false;
 }
 
 void NativeSession::check_not_poisoned(const char* what) const {
   if (poisoned_) {
-    throw Error(Status::kPoisoned, program_.where + ": " + what +
-                                       ": an earlier run failed, so the states are not to be trusted; call "
-                                       "reset_states() first");
+    throw_error(Status::kPoisoned, {program_.where, ": ", what,
+                                    ": an earlier run failed, so the states are not to be trusted; call "
+                                    "reset_states() first"});
   }
 }
 
 void NativeSession::check_inputs(std::span<const TensorView> inputs) const {
   if (inputs.size() != program_.inputs.size()) {
-    throw Error(Status::kInvalidArgument, program_.where + ": run: " + std::to_string(inputs.size()) +
-                                              " inputs given, the program has " +
-                                              std::to_string(program_.inputs.size()));
+    throw_error(Status::kInvalidArgument,
+                {program_.where, ": run: ", inputs.size(), " inputs given, the program has ", program_.inputs.size()});
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
     const TensorView& input = inputs[i];
-    const auto fail = [&](const std::string& problem) {
-      throw Error(Status::kInvalidArgument,
-                  program_.where + ": input '" + program_.input_infos[i].name + "' " + problem);
+    const auto fail = [&](Parts problem) {
+      throw_error(Status::kInvalidArgument, {program_.where, ": input '", program_.input_infos[i].name, "' ", problem});
     };
     if (input.dtype != program_.inputs[i].dtype) {
-      fail(std::string("is ") + dtype_text(input.dtype) + ", needs " + dtype_text(program_.inputs[i].dtype));
+      fail({"is ", dtype_text(input.dtype), ", needs ", dtype_text(program_.inputs[i].dtype)});
     }
     if (input.data == nullptr &&
         std::find(input.shape.dims().begin(), input.shape.dims().end(), 0) == input.shape.dims().end()) {
-      fail("has no data");
+      fail({"has no data"});
     }
     const auto* data = static_cast<const std::byte*>(input.data);
     if (data != nullptr && data >= arena_.data() && data < arena_.data() + arena_.size()) {
-      fail("is an output of this very session, which this run would overwrite; copy it first");
+      fail({"is an output of this very session, which this run would overwrite; copy it first"});
     }
   }
 }
@@ -173,8 +171,8 @@ void NativeSession::give_held_room(const Plan& plan) {
 
 Slot& NativeSession::only_slot(const char* what) const {
   if (selected_.size() != 1) {
-    throw Error(Status::kInvalidArgument, program_.where + ": " + what + ": " + std::to_string(selected_.size()) +
-                                              " slots are selected; select one");
+    throw_error(Status::kInvalidArgument,
+                {program_.where, ": ", what, ": ", selected_.size(), " slots are selected; select one"});
   }
   return *selected_.front();
 }
@@ -187,15 +185,15 @@ void NativeSession::prepare_slots(const Plan& plan, std::span<const TensorView> 
   int64_t rows = 0;
   for (Slot* slot : selected_) {
     if (!slot->has(program_, inputs) || slot->states.batch() == 0) {
-      throw Error(Status::kInvalidArgument,
-                  program_.where + ": run: a slot has no inputs of these shapes; its first run must be its own");
+      throw_error(Status::kInvalidArgument,
+                  {program_.where, ": run: a slot has no inputs of these shapes; its first run must be its own"});
     }
     rows += slot->states.batch();
     slot->states.prepare(slot->states.batch(), plan.positions);
   }
   if (rows != plan.batch) {
-    throw Error(Status::kInvalidArgument, program_.where + ": run: the batch is " + std::to_string(plan.batch) +
-                                              ", but the selected slots hold " + std::to_string(rows) + " rows");
+    throw_error(Status::kInvalidArgument,
+                {program_.where, ": run: the batch is ", plan.batch, ", but the selected slots hold ", rows, " rows"});
   }
 }
 
@@ -249,8 +247,8 @@ void NativeSession::run_step(const Plan& plan, const PlanStep& step, const Slot&
   try {
     step.op->op->run(context);
   } catch (const Error& error) {
-    throw Error(error.status(), program_.where + ": op " + std::to_string(step.op->index) + " (" + step.op->row->name +
-                                    (step.op->name.empty() ? "" : " '" + step.op->name + "'") + "): " + error.what());
+    throw_error(error.status(), {program_.where, ": op ", step.op->index, " (", step.op->row->name,
+                                 (step.op->name.empty() ? "" : " '" + step.op->name + "'"), "): ", error.what()});
   }
 }
 
@@ -270,8 +268,8 @@ void NativeSession::run_by_slot(Plan& plan, const PlanStep& step) {
   for (size_t i = 0; i < whole_.size(); ++i) {
     const int value = i < step.op->inputs.size() ? step.op->inputs[i] : step.op->outputs[i - step.op->inputs.size()];
     if (is_cut(value) && (whole_[i].shape.rank() == 0 || whole_[i].shape[0] != plan.batch)) {
-      throw Error(Status::kBadProgram, program_.where + ": op " + std::to_string(step.op->index) + " (" +
-                                           step.op->row->name + "): slots cannot share it: an input has other rows");
+      throw_error(Status::kBadProgram, {program_.where, ": op ", step.op->index, " (", step.op->row->name,
+                                        "): slots cannot share it: an input has other rows"});
     }
   }
   const auto give_back_rows = [&] {
@@ -342,8 +340,8 @@ void NativeSession::truncate_states(int64_t length) {
 
 void NativeSession::set_slots(int64_t count) {
   if (count < 1 || count > max_slots()) {
-    throw Error(Status::kUnsupportedOption, program_.where + ": set_slots(" + std::to_string(count) +
-                                                "): this program has at most " + std::to_string(max_slots()));
+    throw_error(Status::kUnsupportedOption,
+                {program_.where, ": set_slots(", count, "): this program has at most ", max_slots()});
   }
   slots_.resize(static_cast<size_t>(count));
   for (std::unique_ptr<Slot>& slot : slots_) {
@@ -355,14 +353,14 @@ void NativeSession::set_slots(int64_t count) {
 }
 
 void NativeSession::select_slots(std::span<const int64_t> slots) {
-  if (slots.empty()) throw Error(Status::kInvalidArgument, program_.where + ": select_slots: no slot");
+  if (slots.empty()) throw_error(Status::kInvalidArgument, {program_.where, ": select_slots: no slot"});
   selected_.clear();
   for (const int64_t slot : slots) {
     Slot* const chosen = slot < 0 || slot >= static_cast<int64_t>(slots_.size()) ? nullptr : slots_[slot].get();
     if (chosen == nullptr || std::find(selected_.begin(), selected_.end(), chosen) != selected_.end()) {
       selected_.assign(1, slots_[0].get());
-      throw Error(Status::kInvalidArgument, program_.where + ": select_slots: slot " + std::to_string(slot) +
-                                                " is named twice or not one of " + std::to_string(slots_.size()));
+      throw_error(Status::kInvalidArgument,
+                  {program_.where, ": select_slots: slot ", slot, " is named twice or not one of ", slots_.size()});
     }
     selected_.push_back(chosen);
   }

@@ -11,6 +11,7 @@
 #include "bundle/bundle.h"
 #include "core/arena.h"
 #include "core/isa.h"
+#include "core/limits.h"
 #include "core/threads.h"
 #include "program/placement.h"
 #include "program/plan.h"
@@ -54,7 +55,7 @@ class NativeSession final : public Session {
 
  private:
   static constexpr size_t kMaxPlans = 32;  // several slots finish one after the other: a batch of each size
-  static constexpr int64_t kMaxSlots = 64;
+  static constexpr int64_t kMaxSlots = limits::kRows;
 
   struct CachedPlan {
     Plan plan;

@@ -53,7 +53,7 @@ class InferContext {
   void append(int state, int64_t batch, int64_t positions);
 
   // Throws Error(kBadProgram) that names bundle, program and op.
-  [[noreturn]] void fail(const std::string& problem) const;
+  [[noreturn]] void fail(Parts problem) const;
 
  private:
   const Program& program_;

@@ -34,13 +34,13 @@ class SymbolSizes {
       }
       const Symbol& symbol = program_.symbols[static_cast<size_t>(dim.symbol)];
       if (actual < symbol.min || actual > symbol.max) {
-        throw Error(status, program_.where + ": " + what + ": '" + symbol.name + "' is " + std::to_string(actual) +
-                                ", allowed are " + std::to_string(symbol.min) + " to " + std::to_string(symbol.max));
+        throw_error(status, {program_.where, ": ", what, ": '", symbol.name, "' is ", actual, ", allowed are ",
+                             symbol.min, " to ", symbol.max});
       }
       int64_t& bound = sizes_[static_cast<size_t>(dim.symbol)];
       if (bound != kUnbound && bound != actual) {
-        throw Error(status, program_.where + ": " + what + ": '" + symbol.name + "' is " + std::to_string(actual) +
-                                ", but another input or output says " + std::to_string(bound));
+        throw_error(status, {program_.where, ": ", what, ": '", symbol.name, "' is ", actual,
+                             ", but another input or output says ", bound});
       }
       bound = actual;
     }
@@ -53,8 +53,8 @@ class SymbolSizes {
       wanted += wanted.empty() ? "[" : ", ";
       wanted += dim.symbol < 0 ? std::to_string(dim.size) : program_.symbols[static_cast<size_t>(dim.symbol)].name;
     }
-    throw Error(status, program_.where + ": " + what + " has shape " + shape_text(shape) + ", needs " +
-                            (wanted.empty() ? "[" : wanted) + "]");
+    throw_error(status, {program_.where, ": ", what, " has shape ", shape_text(shape), ", needs ",
+                         (wanted.empty() ? "[" : wanted), "]"});
   }
 
   const Program& program_;
@@ -99,9 +99,8 @@ class Planner {
       const int64_t batch = sizes_.of(program_.inputs[i].dims[0]);
       const int64_t rows = plan_.input_shapes[i][0];
       if (rows < 1 ? batch != rows : batch % rows != 0) {
-        throw Error(Status::kInvalidArgument, program_.where + ": input '" + program_.input_infos[i].name + "' has " +
-                                                  std::to_string(rows) + " rows, which do not divide the batch of " +
-                                                  std::to_string(batch));
+        throw_error(Status::kInvalidArgument, {program_.where, ": input '", program_.input_infos[i].name, "' has ",
+                                               rows, " rows, which do not divide the batch of ", batch});
       }
     }
   }
@@ -130,8 +129,8 @@ class Planner {
       const ProgramPort& output = program_.outputs[i];
       const std::string what = "output '" + program_.output_infos[i].name + "'";
       if (view(output.value).dtype != output.dtype) {
-        throw Error(Status::kBadProgram, program_.where + ": " + what + " is " + dtype_text(view(output.value).dtype) +
-                                             ", the program declares " + dtype_text(output.dtype));
+        throw_error(Status::kBadProgram, {program_.where, ": ", what, " is ", dtype_text(view(output.value).dtype),
+                                          ", the program declares ", dtype_text(output.dtype)});
       }
       sizes_.bind(output.dims, view(output.value).shape, false, what, Status::kBadProgram);
     }
@@ -144,14 +143,13 @@ class Planner {
       if (state.kind == StateKind::kReplace) {
         const TensorView& update = view(state.update);
         if (update.dtype != state.dtype || update.shape != state_shape(state)) {
-          throw Error(Status::kBadProgram, program_.where + ": state '" + state.name + "' is updated by " +
-                                               dtype_text(update.dtype) + " " + shape_text(update.shape) + ", needs " +
-                                               dtype_text(state.dtype) + " " + shape_text(state_shape(state)));
+          throw_error(Status::kBadProgram, {program_.where, ": state '", state.name, "' is updated by ",
+                                            dtype_text(update.dtype), " ", shape_text(update.shape), ", needs ",
+                                            dtype_text(state.dtype), " ", shape_text(state_shape(state))});
         }
       } else if (positions.value_or(plan_.appended[i]) != plan_.appended[i]) {
-        throw Error(Status::kBadProgram, program_.where + ": state '" + state.name + "' grows by " +
-                                             std::to_string(plan_.appended[i]) + " positions, another by " +
-                                             std::to_string(*positions));
+        throw_error(Status::kBadProgram, {program_.where, ": state '", state.name, "' grows by ", plan_.appended[i],
+                                          " positions, another by ", *positions});
       } else {
         positions = plan_.appended[i];
       }

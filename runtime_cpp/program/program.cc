@@ -4,20 +4,14 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "core/limits.h"
 #include "program/describe.h"
 #include "program/json_reader.h"
 
 namespace anyon {
 namespace {
 
-constexpr size_t kMaxPrograms = 1024;
-constexpr size_t kMaxSymbols = 64;
-constexpr size_t kMaxPorts = 4096;
-constexpr size_t kMaxStates = 4096;
-constexpr size_t kMaxOps = 100'000;
-constexpr size_t kMaxOpInputs = 1024;
 constexpr int kPaddedInputs = 16;  // ops with at most so many inputs find -1 for those left out at the end
-constexpr int64_t kMaxDim = int64_t{1} << 40;
 
 class Parser {
  public:
@@ -25,12 +19,12 @@ class Parser {
 
   void parse(const JsonReader& json) {
     parse_symbols(json.at("dims"));
-    for (const JsonReader& item : json.at("inputs").items(kMaxPorts)) parse_input(item);
+    for (const JsonReader& item : json.at("inputs").items(limits::kPorts)) parse_input(item);
     if (json.has("states")) {
-      for (const JsonReader& item : json.at("states").items(kMaxStates)) parse_state(item);
+      for (const JsonReader& item : json.at("states").items(limits::kStates)) parse_state(item);
     }
     parse_ops(json.at("ops"));
-    for (const JsonReader& item : json.at("outputs").items(kMaxPorts)) parse_output(item);
+    for (const JsonReader& item : json.at("outputs").items(limits::kPorts)) parse_output(item);
     resolve_updates();
     check_symbols_are_bound();
   }
@@ -39,24 +33,24 @@ class Parser {
   static const std::string& name_in(const JsonReader& owner) {
     const JsonReader name = owner.at("name");
     const std::string& text = name.text();
-    if (text.empty()) name.fail("is empty");
+    if (text.empty()) name.fail({"is empty"});
     return text;
   }
 
   void parse_symbols(const JsonReader& dims) {
-    for (const auto& [name, bounds] : dims.members(kMaxSymbols)) {
-      if (name.empty() || (name[0] >= '0' && name[0] <= '9')) bounds.fail("is not a name for a dimension");
+    for (const auto& [name, bounds] : dims.members(limits::kSymbols)) {
+      if (name.empty() || (name[0] >= '0' && name[0] <= '9')) bounds.fail({"is not a name for a dimension"});
       const std::vector<JsonReader> pair = bounds.items(2);
-      if (pair.size() != 2) bounds.fail("is not [smallest, largest]");
-      const int64_t min = pair[0].integer(0, kMaxDim);
-      program_.symbols.push_back({name, min, pair[1].integer(min, kMaxDim)});
+      if (pair.size() != 2) bounds.fail({"is not [smallest, largest]"});
+      const int64_t min = pair[0].integer(0, limits::kDimension);
+      program_.symbols.push_back({name, min, pair[1].integer(min, limits::kDimension)});
     }
   }
 
   std::vector<Dim> parse_dims(const JsonReader& shape) {
     std::vector<Dim> dims;
     for (const JsonReader& item : shape.items(Shape::kMaxRank)) {
-      dims.push_back(item.is_text() ? Dim{symbol_named(item), 0} : Dim{-1, item.integer(0, kMaxDim)});
+      dims.push_back(item.is_text() ? Dim{symbol_named(item), 0} : Dim{-1, item.integer(0, limits::kDimension)});
     }
     return dims;
   }
@@ -65,12 +59,12 @@ class Parser {
     for (size_t i = 0; i < program_.symbols.size(); ++i) {
       if (program_.symbols[i].name == name.text()) return static_cast<int>(i);
     }
-    name.fail("'" + name.text() + "' is not among the program's dims");
+    name.fail({"'", name.text(), "' is not among the program's dims"});
   }
 
   static DType parse_dtype(const JsonReader& dtype) {
     const std::optional<DType> known = dtype_from_text(dtype.text());
-    if (!known) dtype.fail("'" + dtype.text() + "' is not a type known to this version (made by a newer anyon?)");
+    if (!known) dtype.fail({"'", dtype.text(), "' is not a type known to this version (made by a newer anyon?)"});
     return *known;
   }
 
@@ -85,9 +79,9 @@ class Parser {
 
   // A new value; fails when the name is taken, also by a tensor, because a reader could not tell which is meant.
   int define(const std::string& name, ValueKind kind, const JsonReader& where) {
-    if (program_.bundle->find(name) != nullptr) where.fail("'" + name + "' is also the name of a tensor");
+    if (program_.bundle->find(name) != nullptr) where.fail({"'", name, "' is also the name of a tensor"});
     const int index = static_cast<int>(program_.values.size());
-    if (!by_name_.emplace(name, index).second) where.fail("'" + name + "' is defined twice");
+    if (!by_name_.emplace(name, index).second) where.fail({"'", name, "' is defined twice"});
     program_.values.push_back({name, kind, false, {}});
     return index;
   }
@@ -100,7 +94,7 @@ class Parser {
     port.dims = parse_dims(json.at("shape"));
     port.broadcast = json.has("broadcast") && json.at("broadcast").boolean();
     if (port.broadcast && (port.dims.empty() || port.dims[0].symbol < 0)) {
-      json.fail("a broadcast input needs a named dimension as axis 0");
+      json.fail({"a broadcast input needs a named dimension as axis 0"});
     }
     port.held = json.has("held") && json.at("held").boolean();
     port.value = define(name, ValueKind::kInput, json);
@@ -116,16 +110,17 @@ class Parser {
     state.name = name_in(json);
     state.dtype = parse_dtype(json.at("dtype"));
     state.dims = parse_dims(json.at("shape"));
-    if (state.dims.empty() || state.dims[0].symbol < 0) json.fail("axis 0 of a state is the batch, a named dimension");
+    if (state.dims.empty() || state.dims[0].symbol < 0)
+      json.fail({"axis 0 of a state is the batch, a named dimension"});
     const std::string& kind = json.at("kind").text();
     if (kind == "append") {
       const auto rank = static_cast<int64_t>(state.dims.size());
-      if (rank < 2) json.fail("a growing state needs an axis to grow along");
+      if (rank < 2) json.fail({"a growing state needs an axis to grow along"});
       state.axis = static_cast<int>(json.at("axis").integer(1, rank - 1));
-      state.capacity = json.at("capacity").integer(1, kMaxDim);
+      state.capacity = json.at("capacity").integer(1, limits::kDimension);
       // Its name is no value: only the op that appends to it reads it.
       if (program_.bundle->find(state.name) != nullptr || !by_name_.emplace(state.name, kAppendStateName).second) {
-        json.fail("'" + state.name + "' is defined twice");
+        json.fail({"'", state.name, "' is defined twice"});
       }
     } else if (kind == "replace") {
       state.kind = StateKind::kReplace;
@@ -133,12 +128,12 @@ class Parser {
       state.value = define(state.name, ValueKind::kState, json);
       updates_.emplace_back(program_.states.size(), json.at("update"));
     } else {
-      json.at("kind").fail("'" + kind + "' is neither append nor replace (made by a newer anyon?)");
+      json.at("kind").fail({"'", kind, "' is neither append nor replace (made by a newer anyon?)"});
     }
     for (size_t axis = 1; axis < state.dims.size(); ++axis) {
       const bool grows = state.kind == StateKind::kAppend && static_cast<int>(axis) == state.axis;
       if (!grows && state.dims[axis].symbol >= 0) {
-        json.fail("axis " + std::to_string(axis) + " of the state must be a number, it outlives runs");
+        json.fail({"axis ", axis, " of the state must be a number, it outlives runs"});
       }
     }
     program_.states.push_back(std::move(state));
@@ -146,22 +141,22 @@ class Parser {
 
   void parse_ops(const JsonReader& list) {
     std::vector<int> writer(program_.states.size(), -1);
-    const std::vector<JsonReader> ops = list.items(kMaxOps);
+    const std::vector<JsonReader> ops = list.items(limits::kOps);
     program_.ops.reserve(ops.size());
     for (size_t i = 0; i < ops.size(); ++i) {
       const std::string position = program_.where + ": op " + std::to_string(i);
       for (const int state : parse_op(ops[i].called(position), static_cast<int>(i))) {
         int& first = writer[static_cast<size_t>(state)];
         if (first >= 0) {
-          list.fail("ops " + std::to_string(first) + " and " + std::to_string(i) + " both append to state '" +
-                    program_.states[static_cast<size_t>(state)].name + "'");
+          list.fail({"ops ", first, " and ", i, " both append to state '",
+                     program_.states[static_cast<size_t>(state)].name, "'"});
         }
         first = static_cast<int>(i);
       }
     }
     for (size_t i = 0; i < writer.size(); ++i) {
       if (program_.states[i].kind == StateKind::kAppend && writer[i] < 0) {
-        list.fail("no op appends to state '" + program_.states[i].name + "'");
+        list.fail({"no op appends to state '", program_.states[i].name, "'"});
       }
     }
   }
@@ -174,8 +169,8 @@ class Parser {
     const OpRow* row = find_op(type);
     const std::string where = json.where() + " (" + type.substr(0, 100) + (name.empty() ? "" : " '" + name + "'") + ")";
     if (row == nullptr) {
-      throw Error(Status::kUnsupportedOp, where + ": this build has no op '" + type +
-                                              "' (made by a newer anyon? upgrade, or use another backend)");
+      throw_error(Status::kUnsupportedOp, {where, ": this build has no op '", type,
+                                           "' (made by a newer anyon? upgrade, or use another backend)"});
     }
     ProgramOp op;
     op.row = row;
@@ -191,20 +186,20 @@ class Parser {
   }
 
   void parse_op_values(const JsonReader& json, ProgramOp& op) {
-    for (const JsonReader& item : json.at("inputs").items(kMaxOpInputs)) {
+    for (const JsonReader& item : json.at("inputs").items(limits::kOpValues)) {
       const std::string& name = item.text();
       const auto position = static_cast<int>(op.inputs.size());
-      if (name.empty() && position < op.row->min_inputs) item.fail("is required");
+      if (name.empty() && position < op.row->min_inputs) item.fail({"is required"});
       op.inputs.push_back(name.empty() ? -1 : use(name, item));
     }
     const auto inputs = static_cast<int>(op.inputs.size());
     if (inputs < op.row->min_inputs || inputs > op.row->max_inputs) {
-      json.fail("has " + std::to_string(inputs) + " inputs, needs " + std::to_string(op.row->min_inputs) +
-                (op.row->min_inputs == op.row->max_inputs ? "" : " to " + std::to_string(op.row->max_inputs)));
+      json.fail({"has ", inputs, " inputs, needs ", op.row->min_inputs,
+                 (op.row->min_inputs == op.row->max_inputs ? "" : " to " + std::to_string(op.row->max_inputs))});
     }
     if (op.row->max_inputs <= kPaddedInputs) op.inputs.resize(static_cast<size_t>(op.row->max_inputs), -1);
-    for (const JsonReader& item : json.at("outputs").items(kMaxOpInputs)) {
-      if (item.text().empty()) item.fail("is empty");
+    for (const JsonReader& item : json.at("outputs").items(limits::kOpValues)) {
+      if (item.text().empty()) item.fail({"is empty"});
       op.outputs.push_back(define(item.text(), ValueKind::kComputed, item));
     }
     op.held = depends_on_held_inputs_alone(op);
@@ -213,7 +208,7 @@ class Parser {
           op.held;
     }
     if (static_cast<int>(op.outputs.size()) != op.row->outputs) {
-      json.fail("has " + std::to_string(op.outputs.size()) + " outputs, needs " + std::to_string(op.row->outputs));
+      json.fail({"has ", op.outputs.size(), " outputs, needs ", op.row->outputs});
     }
   }
 
@@ -246,11 +241,11 @@ class Parser {
   int use(const std::string& name, const JsonReader& where) {
     const auto known = by_name_.find(name);
     if (known != by_name_.end()) {
-      if (known->second == kAppendStateName) where.fail("'" + name + "' is a growing state; only attention reads it");
+      if (known->second == kAppendStateName) where.fail({"'", name, "' is a growing state; only attention reads it"});
       return known->second;
     }
     const BundleTensor* tensor = program_.bundle->find(name);
-    if (tensor == nullptr) where.fail("'" + name + "' is neither a tensor nor made by an op before this one");
+    if (tensor == nullptr) where.fail({"'", name, "' is neither a tensor nor made by an op before this one"});
     const int index = static_cast<int>(program_.values.size());
     by_name_.emplace(name, index);
     program_.values.push_back({name, ValueKind::kWeight, false, tensor->view});
@@ -272,7 +267,7 @@ class Parser {
     for (const auto& [state, update] : updates_) {
       const int value = use(update.text(), update);
       if (program_.values[static_cast<size_t>(value)].kind != ValueKind::kComputed) {
-        update.fail("'" + update.text() + "' is not the output of an op");
+        update.fail({"'", update.text(), "' is not the output of an op"});
       }
       program_.states[state].update = value;
     }
@@ -288,9 +283,9 @@ class Parser {
     }
     const auto require = [&](const Dim& dim, const std::string& who) {
       if (dim.symbol >= 0 && !bound[static_cast<size_t>(dim.symbol)]) {
-        throw Error(Status::kBadProgram, program_.where + ": " + who + " uses the dimension '" +
-                                             program_.symbols[static_cast<size_t>(dim.symbol)].name +
-                                             "', which no input gives");
+        throw_error(Status::kBadProgram,
+                    {program_.where, ": ", who, " uses the dimension '",
+                     program_.symbols[static_cast<size_t>(dim.symbol)].name, "', which no input gives"});
       }
     };
     for (size_t i = 0; i < program_.inputs.size(); ++i) {
@@ -314,9 +309,9 @@ Program parse_program(std::shared_ptr<const Bundle> bundle, const std::string& n
   const JsonReader programs = JsonReader(bundle->manifest(), bundle->name() + ": manifest").at("programs");
   if (!programs.has(name.c_str())) {
     std::string known;
-    for (const auto& [other, json] : programs.members(kMaxPrograms)) known += (known.empty() ? "" : ", ") + other;
-    throw Error(Status::kInvalidArgument,
-                bundle->name() + ": has no program '" + name + "'; it has " + (known.empty() ? "none" : known));
+    for (const auto& [other, json] : programs.members(limits::kPrograms)) known += (known.empty() ? "" : ", ") + other;
+    throw_error(Status::kInvalidArgument,
+                {bundle->name(), ": has no program '", name, "'; it has ", (known.empty() ? "none" : known)});
   }
   Program program;
   program.name = name;

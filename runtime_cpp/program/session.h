@@ -60,7 +60,7 @@ class Session {
 
 // Defaults of an engine without slots.
 inline void Session::set_slots(int64_t count) {
-  if (count != 1) throw Error(Status::kUnsupportedOption, "session: this backend decodes one signal at a time");
+  if (count != 1) throw_error(Status::kUnsupportedOption, {"session: this backend decodes one signal at a time"});
 }
 
 inline void Session::select_slots(std::span<const int64_t> slots) {

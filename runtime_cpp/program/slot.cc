@@ -49,7 +49,7 @@ void Slot::copy_inputs(const Program& program, std::span<const TensorView> input
     offsets[i] = total;
     int64_t rounded = 0;
     if (!checked_round_up(inputs[i].bytes(), Arena::kAlignment, &rounded) || !checked_add(total, rounded, &total)) {
-      throw Error(Status::kOutOfMemory, program.where + ": a slot's inputs are too large; use fewer slots");
+      throw_error(Status::kOutOfMemory, {program.where, ": a slot's inputs are too large; use fewer slots"});
     }
   }
   if (total > memory.size()) {

@@ -27,7 +27,7 @@ StateStore::StateStore(const Program& program)
     }
     fits = fits && checked_bytes({append.outer, append.capacity, append.inner}, state.dtype, &row_bytes_[i]);
     if (!fits) {
-      throw Error(Status::kBadProgram, program.where + ": state '" + state.name + "' is too large to address");
+      throw_error(Status::kBadProgram, {program.where, ": state '", state.name, "' is too large to address"});
     }
   }
 }
@@ -49,8 +49,8 @@ void StateStore::reserve(int64_t rows) {
   for (size_t i = 0; i < program_.states.size(); ++i) {
     int64_t bytes = 0;
     if (!checked_mul(row_bytes_[i], rows, &bytes)) {
-      throw Error(Status::kOutOfMemory, program_.where + ": state '" + program_.states[i].name + "' of batch " +
-                                            std::to_string(rows) + " is too large; use a smaller batch");
+      throw_error(Status::kOutOfMemory, {program_.where, ": state '", program_.states[i].name, "' of batch ", rows,
+                                         " is too large; use a smaller batch"});
     }
     Arena grown(bytes, program_.bundle->allocator());
     if (program_.states[i].kind == StateKind::kAppend) {
@@ -70,16 +70,14 @@ void StateStore::reserve(int64_t rows) {
 void StateStore::prepare(int64_t batch, int64_t positions) {
   if (empty()) return;
   if (batch_ != 0 && batch != batch_) {
-    throw Error(Status::kInvalidArgument, program_.where + ": the batch is " + std::to_string(batch) +
-                                              ", but the states hold " + std::to_string(batch_) +
-                                              " rows; reorder_states() changes that, reset_states() forgets them");
+    throw_error(Status::kInvalidArgument, {program_.where, ": the batch is ", batch, ", but the states hold ", batch_,
+                                           " rows; reorder_states() changes that, reset_states() forgets them"});
   }
   for (const ProgramState& state : program_.states) {
     if (state.kind == StateKind::kAppend && positions > state.capacity - length_) {
-      throw Error(Status::kInvalidArgument, program_.where + ": " + std::to_string(length_) + " positions kept and " +
-                                                std::to_string(positions) + " new ones do not fit state '" +
-                                                state.name + "', which holds " + std::to_string(state.capacity) +
-                                                "; truncate or reset the states");
+      throw_error(Status::kInvalidArgument,
+                  {program_.where, ": ", length_, " positions kept and ", positions, " new ones do not fit state '",
+                   state.name, "', which holds ", state.capacity, "; truncate or reset the states"});
     }
   }
   if (batch_ == 0 && batch > 0) {
@@ -112,14 +110,14 @@ void StateStore::reset() {
 
 void StateStore::truncate(int64_t length) {
   if (length < 0 || length > length_) {
-    throw Error(Status::kInvalidArgument, program_.where + ": truncate_states(" + std::to_string(length) + ") with " +
-                                              std::to_string(length_) + " positions kept");
+    throw_error(Status::kInvalidArgument,
+                {program_.where, ": truncate_states(", length, ") with ", length_, " positions kept"});
   }
   if (length == length_) return;
   for (const ProgramState& state : program_.states) {
     if (state.kind == StateKind::kReplace) {
-      throw Error(Status::kUnsupportedOption, program_.where + ": truncate_states: state '" + state.name +
-                                                  "' keeps no positions to go back to; reset the states");
+      throw_error(Status::kUnsupportedOption, {program_.where, ": truncate_states: state '", state.name,
+                                               "' keeps no positions to go back to; reset the states"});
     }
   }
   length_ = length;
@@ -129,13 +127,13 @@ void StateStore::reorder(std::span<const int64_t> rows) {
   if (empty()) return;
   for (const int64_t row : rows) {
     if (row < 0 || row >= batch_) {
-      throw Error(Status::kInvalidArgument, program_.where + ": reorder_states: row " + std::to_string(row) +
-                                                " does not exist, the states hold " + std::to_string(batch_));
+      throw_error(Status::kInvalidArgument,
+                  {program_.where, ": reorder_states: row ", row, " does not exist, the states hold ", batch_});
     }
   }
   const auto count = static_cast<int64_t>(rows.size());
   if (count == 0) {
-    throw Error(Status::kInvalidArgument, program_.where + ": reorder_states: no rows; reset_states() forgets them");
+    throw_error(Status::kInvalidArgument, {program_.where, ": reorder_states: no rows; reset_states() forgets them"});
   }
   reserve(count);
   // The first to ask for a row gets it where it lies.

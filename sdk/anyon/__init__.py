@@ -31,6 +31,7 @@ from anyon.errors import (
     OutOfMemoryError,
     OutputError,
     SessionError,
+    SignatureError,
 )
 from anyon.model import load
 from anyon.placement import Placement
@@ -82,6 +83,7 @@ __all__ = [
     "Progress",
     "Segment",
     "SessionError",
+    "SignatureError",
     "TranscribeOptions",
     "Transcript",
     "Transcription",

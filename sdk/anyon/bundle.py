@@ -54,3 +54,12 @@ class Bundle:
         """Reads all data and compares it with the manifest's sha256. Raises BundleError when they differ."""
         with translated():
             self.native.verify()
+
+    def verify_signature(self, signature: bytes, public_key: bytes) -> None:
+        """Reads the whole file and checks that `signature` is of these bytes and this file's name, made with that key.
+
+        signature: what `model_signing sign key` wrote; public_key: PEM, ECDSA P-256. Raises SignatureError, or
+        OptionError for a key that is none.
+        """
+        with translated():
+            self.native.verify_signature(signature, public_key)

@@ -104,7 +104,7 @@ def collect(
 def windows(model: WhisperModel, recordings: Sequence[Recording], report: Report) -> list[Window]:
     """What the programs were given while a model transcribed greedily."""
     found: list[Window] = []
-    with _around_sessions(model, partial(_Recorder, found=found)):
+    with _around_sessions(model, lambda _, inner: _Recorder(inner, found)):
         for index, recording in enumerate(recordings):
             report(Progress("listen", index, len(recordings), "recordings"))
             model.transcribe(recording.path, temperature=0.0, beam_size=1, **recording.options)
@@ -146,31 +146,30 @@ def _around_sessions(model: WhisperModel, wrap: Callable[[str, _native.Session],
             model._rack = rack
 
 
-class _Around(_native.Session):
+class Around(_native.Session):
     """A session that passes everything on to another one."""
 
-    def __init__(self, program: str, inner: _native.Session) -> None:
+    def __init__(self, inner: _native.Session) -> None:
         super().__init__(inner.inputs, inner.outputs)
-        self._program = program
-        self._inner = inner
+        self.inner = inner
 
     def run(self, inputs: list[Any]) -> list[Any]:
-        return self._inner.run(inputs)
+        return self.inner.run(inputs)
 
     def reset_states(self) -> None:
-        self._inner.reset_states()
+        self.inner.reset_states()
 
     def reorder_states(self, rows: list[int]) -> None:
-        self._inner.reorder_states(rows)
+        self.inner.reorder_states(rows)
 
     def truncate_states(self, length: int) -> None:
-        self._inner.truncate_states(length)
+        self.inner.truncate_states(length)
 
     def state_length(self) -> int:
-        return self._inner.state_length()
+        return self.inner.state_length()
 
 
-class _Tapped(_Around):
+class _Tapped(Around):
     def __init__(
         self,
         program: str,
@@ -178,12 +177,13 @@ class _Tapped(_Around):
         collectors: Mapping[tuple[str, str], Collector],
         listening: Collection[str],
     ) -> None:
-        super().__init__(program, inner)
+        super().__init__(inner)
+        self._program = program
         self._collectors = [collectors.get((program, row[0])) for row in inner.outputs]
         self._listening = listening
 
     def run(self, inputs: list[Any]) -> list[Any]:
-        outputs = self._inner.run(inputs)
+        outputs = self.inner.run(inputs)
         if self._program in self._listening:
             for collector, output in zip(self._collectors, outputs, strict=True):
                 if collector is not None:
@@ -191,9 +191,9 @@ class _Tapped(_Around):
         return outputs
 
 
-class _Recorder(_Around):
-    def __init__(self, program: str, inner: _native.Session, found: list[Window]) -> None:
-        super().__init__(program, inner)
+class _Recorder(Around):
+    def __init__(self, inner: _native.Session, found: list[Window]) -> None:
+        super().__init__(inner)
         self._found = found
         self._tokens = next((i for i, row in enumerate(inner.inputs) if row[0] == "tokens"), None)
         self._kept = 0  # of the window's tokens, when the next run begins
@@ -205,7 +205,7 @@ class _Recorder(_Around):
             kept = self._found[-1].tokens[: self._kept]
             self._found[-1].tokens = kept + np.asarray(inputs[self._tokens])[0].tolist()
             self._kept = len(self._found[-1].tokens)
-        return self._inner.run(inputs)
+        return self.inner.run(inputs)
 
     def reset_states(self) -> None:
         self._kept = 0

@@ -39,6 +39,10 @@ class BundleError(AnyonError):
     """A `.anyon` file that is damaged, of a newer version, or does not hold what was asked for."""
 
 
+class SignatureError(BundleError):
+    """A bundle's signature is missing, malformed, made with another key, or of another file."""
+
+
 class CacheError(AnyonError):
     """The cache folder cannot be written: disk full, not permitted, not a folder."""
 
@@ -87,7 +91,7 @@ class InterruptedTranscription(KeyboardInterrupt):
 
 
 # Status codes of the runtime (runtime_cpp/core/status.h): single codes first, then the range of an area.
-_BY_STATUS: dict[int, type[AnyonError]] = {500: CancelledError, 502: OutOfMemoryError}
+_BY_STATUS: dict[int, type[AnyonError]] = {204: SignatureError, 500: CancelledError, 502: OutOfMemoryError}
 _BY_AREA: dict[int, type[AnyonError]] = {
     1: OptionError,
     2: BundleError,

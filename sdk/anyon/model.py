@@ -31,6 +31,7 @@ def load(
     device: str | None = None,
     precision: str | None = None,
     policy: str = "fastest",
+    verify: str | os.PathLike[str] | bool | None = None,
 ) -> Any:
     """Loads a model; the first time, a checkpoint is converted into a bundle and cached.
 
@@ -55,8 +56,12 @@ def load(
     policy: what backend="auto" looks for among the backends that `anyon doctor --measure` timed here: "fastest",
         "smallest-memory", "lowest-power" (the least CPU time). Without measurements native comes first.
 
-    Raises ModelNotFoundError, HubError, CheckpointError, CacheError, BundleError, BackendError or OptionError.
-    The model is immutable and may be shared by any number of threads.
+    verify: True reads the whole bundle and compares it with its hashes. A public key (ECDSA P-256; a PEM file's path,
+        or its text) checks the signature beside a .anyon file as well, see `anyon.verification`. None or False:
+        neither; the hash of its header is checked always.
+
+    Raises ModelNotFoundError, HubError, CheckpointError, CacheError, BundleError (SignatureError), BackendError or
+    OptionError. The model is immutable and may be shared by any number of threads.
     """
     _check_arguments(backend, threads, isa, device, precision, policy)
     spec = None if recipe is None else recipe_spec(recipe)
@@ -66,12 +71,16 @@ def load(
         from anyon.engines import default_threads
         from anyon.selection import EngineOptions
         from anyon.sources import open_bundle
+        from anyon.verification import check_bundle, public_key
     except ImportError as error:
         raise _extension_missing(error) from error
 
+    key = public_key(verify)
     with _reporting(progress) as report:
         default = default_recipe(backend, selected_isa(isa) if backend in ("auto", "native") else "")
         bundle, origin = open_bundle(source, recipe=spec, default_recipe=default, cache_dir=cache_dir, report=report)
+    if verify not in (None, False):
+        check_bundle(bundle, key, own=origin["kind"] == "bundle")
     options = EngineOptions(
         backend, threads or default_threads(), isa, strict, device, precision, policy, cache_root(cache_dir)
     )

@@ -40,8 +40,8 @@ class _Amount(DownloadColumn):
 class Bar:
     """A bar that follows reports; a new stage replaces the old one's line."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
         self._rich = RichProgress(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 BUNDLE = "model.anyon"
 
-
 # Recipe -> how Core ML stores weights; it rounds its own way.
 _COMPRESSIONS = {"f32": "f16", "f16": "f16", "int8": "int8", "int4": "int4"}
 
@@ -42,6 +41,22 @@ TARGETS = {
     "tvm": _Target("anyon_export.tvm", "tvm", "host+aarch64-linux+..."),
     "coreml": _Target("anyon_export.coreml", "", "f32, f16, int8, int4 or palette4"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What all targets have in common. native: the bundle in `folder`; trace: what PyTorch computes."""
+
+    checkpoint: Checkpoint
+    folder: Path
+    native: Artefact
+    recipe: str
+    trace: Trace
+    threads: int
+
+    @property
+    def bundle(self) -> Path:
+        return self.folder / BUNDLE
 
 
 @dataclass(slots=True)
@@ -122,10 +137,11 @@ def export_targets(
         raise ExportError(f"{folder}: cannot be written: {error}") from error
     states = sum(len(program["states"]) for program in blueprint.programs.values())
     native = Artefact("native", (bundle,), f"{states}, in place")
+    job = _Job(checkpoint, folder, native, blueprint.recipe, trace, threads)
     rows = []
     for index, target in enumerate(targets):
         report(Progress("targets", index, len(targets), "targets", target))
-        rows.append(_made(target, bundle, folder, native, checkpoint, blueprint.recipe, trace, threads))
+        rows.append(_made(target, job))
     scale = max(float(abs(outputs[0]).max()) for outputs in trace.outputs)
     return TargetReport(name, blueprint.recipe, audio, len(trace.inputs), scale, rows)
 
@@ -152,25 +168,16 @@ def _check(target: str) -> None:
         raise OptionError(f"target {target!r}: {name} has no variants")
 
 
-def _made(
-    target: str,
-    bundle: Path,
-    folder: Path,
-    native: Artefact,
-    checkpoint: Checkpoint,
-    recipe: str,
-    trace: Trace,
-    threads: int,
-) -> TargetRow:
+def _made(target: str, job: _Job) -> TargetRow:
     """Writes one target, and runs it beside PyTorch where its engine is here."""
     row = TargetRow(target)
     name, _, variant = target.partition(":")
     try:
-        artefact = native
+        artefact = job.native
         if name != "native":
             write = importlib.import_module(TARGETS[name].module).write
-            source = checkpoint if name == "coreml" else bundle
-            artefact = write(source, folder / name, **_arguments(name, variant, recipe))
+            source = job.checkpoint if name == "coreml" else job.bundle
+            artefact = write(source, job.folder / name, **_arguments(name, variant, job.recipe))
     except ImportError as error:
         row.refused = f"{error.name or error} is not installed; pip install 'anyon[export,{name}]'"
         return row
@@ -181,7 +188,7 @@ def _made(
     row.states, row.notes = artefact.states, artefact.notes
     if TARGETS[name].backend:
         try:
-            row.error, row.seconds = _measured(TARGETS[name].backend, bundle, trace, threads)
+            row.error, row.seconds = _measured(TARGETS[name].backend, job)
         except AnyonError as error:
             row.notes = f"{row.notes}; not run: {error}".removeprefix("; ")
     return row
@@ -200,7 +207,7 @@ def _arguments(name: str, variant: str, recipe: str) -> dict[str, Any]:
     return {}
 
 
-def _measured(backend: str, bundle: Path, trace: Trace, threads: int) -> tuple[float, float]:
+def _measured(backend: str, job: _Job) -> tuple[float, float]:
     """(error of the logits, seconds of the second of two passes)."""
     from anyon.bundle import Bundle
     from anyon.engines import engine_maker
@@ -209,12 +216,12 @@ def _measured(backend: str, bundle: Path, trace: Trace, threads: int) -> tuple[f
     from anyon_export.compare import compare
     from anyon_export.engines import SessionEngine
 
-    _, engine, _ = engine_maker(Bundle(bundle), EngineOptions(backend, threads))
+    _, engine, _ = engine_maker(Bundle(job.bundle), EngineOptions(backend, job.threads))
     sessions: Any = SessionEngine(backend, engine.sessions["encoder"], engine.sessions["decoder"])
     with translated():
-        difference = compare(sessions, trace)
+        difference = compare(sessions, job.trace)
         started = time.perf_counter()
-        compare(sessions, trace)
+        compare(sessions, job.trace)
     return difference.logits, time.perf_counter() - started
 
 

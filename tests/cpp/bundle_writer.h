@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "bundle/bundle.h"
+#include "bundle/header_hash.h"
 
 namespace anyon::testing {
 
@@ -66,6 +67,16 @@ class BundleWriter {
   }
   const std::string& data() const { return data_; }
   std::string file() const { return raw_file(header().dump(), data_); }
+  // The file as the exporter writes it: with the hash of its header.
+  std::string hashed_file() const {
+    nlohmann::json hashed = header();
+    const std::string zeros(64, '0');
+    hashed["__metadata__"][std::string(kHeaderHashKey)] = zeros;
+    std::string file = raw_file(hashed.dump(), data_);
+    const size_t digits = file.find(zeros);
+    return file.replace(digits, 64,
+                        header_hash(std::as_bytes(std::span(file)).first(file.size() - data_.size()), digits));
+  }
   std::shared_ptr<const Bundle> open(const std::string& name = "test.anyon") const { return open_bytes(file(), name); }
 
   static std::shared_ptr<const Bundle> open_bytes(const std::string& file, const std::string& name = "test.anyon") {

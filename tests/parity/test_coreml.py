@@ -70,15 +70,7 @@ def test_absolute_2e_3_cannot_be_asked_of_halves() -> None:
 
 @pytest.mark.parametrize("compression", ["int8", "int4"])
 def test_tiny_en_with_rounded_weights(folder: Path, compression: str) -> None:
-    model, trace = whisper_case.model(), whisper_case.trace()
-    packages = coreml_case.packages(model, compression, folder)
-    weights = coreml_case.stored_weights(packages, model)
-    assert_rounded_within_bounds(packages, weights, model, compression)
-    # Beside PyTorch with the same rounded weights only float16 is left.
-    rounded = coreml_case.trace_of(coreml_case.model_with(model, weights), trace)
-    found = coreml_case.errors(packages, rounded)
-    assert max(found.steps) <= HALF * scale(rounded)
-    assert found.encoder_rms <= HALF
+    assert_only_weights_and_halves_round(folder, whisper_case.model(), whisper_case.trace(), compression)
 
 
 def test_tiny_en_hears_what_is_said(folder: Path) -> None:
@@ -105,27 +97,19 @@ def test_tiny_en_hears_what_is_said(folder: Path) -> None:
     assert " ".join(words) == "ever tried ever failed no matter try again fail again fail better"
 
 
-@pytest.mark.parametrize("recipe", ["f32", "f16"])
-def test_a_bundle_holds_the_checkpoints_model(tmp_path: Path, recipe: str) -> None:
-    from anyon_export.coreml.source import open_source
+def test_the_source_holds_the_checkpoints_model() -> None:
+    from anyon_export.coreml.source import source_of
 
     checkpoint = whisper_case.checkpoint()
-    found, expected = open_source(whisper_case.bundle(tmp_path, recipe)), open_source(checkpoint)
+    found = source_of(checkpoint)
     weights = found.model.state_dict()
     assert set(weights) == set(checkpoint.tensors)
     for name, weight in weights.items():
-        # The checkpoint's own weights are halves, so recipe f16 rounds none of them.
         np.testing.assert_array_equal(weight.numpy(), np.asarray(checkpoint.tensors[name], np.float32), name)
-    assert found.tokenizer.tokens == expected.tokenizer.tokens
-    assert (found.loop, found.sha256, found.licence) == (expected.loop, expected.sha256, expected.licence)
-
-
-def test_a_bundle_of_rounded_weights_is_refused(tmp_path: Path) -> None:
-    from anyon_export.coreml import write
-    from anyon_export.export import ExportError
-
-    with pytest.raises(ExportError, match=r"int8\.anyon: its weights are rounded already .*choose the compression"):
-        write(whisper_case.bundle(tmp_path, "int8"), tmp_path / "out", "int8")
+    assert found.name == "whisper-tiny.en"
+    assert found.tokenizer.tokens == checkpoint.tokenizer.tokens
+    assert found.loop == checkpoint.generation
+    assert (found.sha256, found.licence) == (checkpoint.source.sha256, checkpoint.source.licence or "")
 
 
 def test_the_small_model_is_pytorchs_at_every_step(small: Packages) -> None:
@@ -137,7 +121,11 @@ def test_the_small_model_is_pytorchs_at_every_step(small: Packages) -> None:
 
 @pytest.mark.parametrize("compression", ["f16", "int8", "int4", "palette4"])
 def test_the_small_model_compressed(folder: Path, compression: str) -> None:
-    model, trace = coreml_case.small_model(), coreml_case.small_trace()
+    assert_only_weights_and_halves_round(folder, coreml_case.small_model(), coreml_case.small_trace(), compression)
+
+
+def assert_only_weights_and_halves_round(folder: Path, model: Any, trace: Any, compression: str) -> None:
+    """Weights stay within the scheme's bounds; beside PyTorch with the same rounded weights only float16 is left."""
     packages = coreml_case.packages(model, compression, folder)
     weights = coreml_case.stored_weights(packages, model)
     assert_rounded_within_bounds(packages, weights, model, compression)

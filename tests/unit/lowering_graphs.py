@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-from anyon_export.expressions import evaluate, param
+from anyon_export.expressions import Evaluator, param
 from anyon_export.interpreter import Interpreter
 from anyon_export.lowering.graph import Graph, Node, Shape, State, ValueType
 from anyon_quantization.float32 import pack_panel16
@@ -69,7 +69,8 @@ def run_graph(graph: Graph, feeds: Mapping[str, Array], params: Mapping[str, Arr
     """Evaluates a graph in any stage of lowering. feeds holds inputs, and states where they are still inputs."""
     values: dict[str, Array] = dict(feeds)
     values.update(graph.constants)
-    values.update({name: evaluate(weight, params) for name, weight in graph.weights.items()})
+    evaluate = Evaluator(params)
+    values.update({name: evaluate(weight) for name, weight in graph.weights.items()})
     native = Interpreter({"inputs": [], "outputs": [], "ops": []}, {})
     native.states = {state.name: values[state.name] for state in graph.states if state.name in values}
     for node in graph.nodes:

@@ -16,6 +16,8 @@ import pytest
 from small_blueprint import FakeTokenizer, blueprint, checkpoint
 
 import anyon_quantization
+from anyon.bundle import Bundle
+from anyon.errors import BundleError
 from anyon_export import bundle as writer
 from anyon_export.bundle import BundleWriteError, make_bundle, unpack_initializer
 
@@ -53,6 +55,19 @@ def test_the_manifest_carries_the_hash_of_the_data(path: Path) -> None:
     stored, _, data = parse(path)
     assert stored == manifest
     assert stored["data_sha256"] == hashlib.sha256(data).hexdigest()
+
+
+def test_the_header_carries_its_own_hash_with_the_digits_as_zeros(path: Path) -> None:
+    make_bundle(blueprint(), checkpoint(), path)
+    content = path.read_bytes()
+    header = content[: 8 + struct.unpack("<Q", content[:8])[0]]
+    stated = json.loads(header[8:])["__metadata__"]["header_sha256"].encode()
+    assert header.count(stated) == 1
+    assert hashlib.sha256(header.replace(stated, b"0" * 64)).hexdigest().encode() == stated
+    Bundle(path)
+    path.write_bytes(content.replace(b'"task":', b'"tass":').replace(b'\\"task\\":', b'\\"tass\\":'))
+    with pytest.raises(BundleError, match=r"header: it has SHA-256 [0-9a-f]{64}, it says"):
+        Bundle(path)
 
 
 def test_another_safetensors_reader_opens_it_and_finds_the_weights(path: Path) -> None:

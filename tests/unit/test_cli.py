@@ -256,7 +256,7 @@ def test_quantize_refuses_a_bundle_and_an_unknown_recipe(run_anyon: RunAnyon, ti
 
 def test_help_names_every_command_and_teaches_by_example(run_anyon: RunAnyon) -> None:
     text = run_anyon("--help").stdout
-    for command in ("transcribe", "models", "inspect", "doctor", "quantize", "export"):
+    for command in ("transcribe", "models", "inspect", "verify", "doctor", "quantize", "export"):
         assert f"  {command} " in text
         help_text = run_anyon(command, "-h").stdout
         assert help_text.startswith(f"Usage: anyon {command}")

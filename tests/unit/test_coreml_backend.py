@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from anyon.backends import KNOWN, NAMES, coreml_backend, get_backend, probe_all
+from anyon.backends import KNOWN, NAMES, coreml_backend, get_backend
 from anyon.errors import BackendError
 
 
 def test_it_is_known_but_never_chosen() -> None:
     assert "coreml" not in NAMES
-    assert [capability.backend for capability in probe_all()] == list(KNOWN)
+    assert "coreml" in KNOWN
 
 
 def test_the_probe_says_where_core_ml_runs_and_what_is_possible_here(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,32 +14,21 @@ from anyon import _native, golden
 from anyon.backends import base, get_backend
 from anyon.backends.native_backend import NativeBackend
 from anyon.bundle import Bundle
+from anyon.calibration import Around
 from anyon_export import probe
 
 pytestmark = pytest.mark.usefixtures("native")
 
 
-class Broken(_native.Session):
+class Broken(Around):
     """A session whose results go through `spoil` before anyone sees them."""
 
     def __init__(self, inner: Any, spoil: Any) -> None:
-        super().__init__(inner.inputs, inner.outputs)
-        self._inner, self._spoil = inner, spoil
+        super().__init__(inner)
+        self._spoil = spoil
 
     def run(self, inputs: list[Any]) -> list[Any]:
-        return [self._spoil(np.array(output)) for output in self._inner.run(inputs)]
-
-    def reset_states(self) -> None:
-        self._inner.reset_states()
-
-    def reorder_states(self, rows: list[int]) -> None:
-        self._inner.reorder_states(rows)
-
-    def truncate_states(self, length: int) -> None:
-        self._inner.truncate_states(length)
-
-    def state_length(self) -> int:
-        return int(self._inner.state_length())
+        return [self._spoil(np.array(output)) for output in super().run(inputs)]
 
 
 class Forgetful(Broken):
@@ -49,7 +38,7 @@ class Forgetful(Broken):
         super().__init__(inner, lambda output: output)
 
     def run(self, inputs: list[Any]) -> list[Any]:
-        self._inner.reset_states()
+        self.inner.reset_states()
         return super().run(inputs)
 
 

@@ -11,7 +11,7 @@ pytest.importorskip("onnx", reason="onnx is not installed: pip install 'anyon[ex
 
 from lowering_graphs import Step, assert_unchanged, graph_of, noise, ops, random_params, run_graph
 
-from anyon_export.expressions import evaluate
+from anyon_export.expressions import Evaluator
 from anyon_export.lowering.dead_code import dead_code
 from anyon_export.lowering.embedding import embedding
 from anyon_export.lowering.emit import emit
@@ -153,7 +153,7 @@ def test_a_packed_weight_that_others_read_plain_is_kept_plain_too() -> None:
     assert {name: weight.op for name, weight in graph.weights.items()} == {"w": "param", "w.panel16": "panel16"}
     found = run_graph(graph, {"x": x}, params)["y"]
     np.testing.assert_allclose(found, x @ params["w"].T + params["w"], atol=1e-5)
-    assert evaluate(graph.weights["w.panel16"], params).shape == (1, 4, 16)
+    assert Evaluator(params)(graph.weights["w.panel16"]).shape == (1, 4, 16)
 
 
 def test_unfused_ops_get_their_native_names_and_integers_do_not() -> None:

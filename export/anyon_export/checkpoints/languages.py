@@ -32,21 +32,5 @@ LANGUAGES: Final[tuple[tuple[str, str], ...]] = (
 
 LANGUAGE_CODES: Final[tuple[str, ...]] = tuple(code for code, _ in LANGUAGES)
 
-# Other English names that people type.
-LANGUAGE_ALIASES: Final[dict[str, str]] = {
-    "burmese": "my",
-    "castilian": "es",
-    "flemish": "nl",
-    "haitian": "ht",
-    "letzeburgesch": "lb",
-    "mandarin": "zh",
-    "moldavian": "ro",
-    "moldovan": "ro",
-    "panjabi": "pa",
-    "pushto": "ps",
-    "sinhalese": "si",
-    "valencian": "ca",
-}
-
 # Codes that older published tokenizers use for the same token.
 OLD_CODES: Final[dict[str, str]] = {"iw": "he"}

@@ -24,15 +24,11 @@ INSTALL = "pip install 'anyon[export,coreml]'"
 TOKENIZER, SWIFT = "tokenizer.json", "Transcribe.swift"
 
 
-def write(
-    source: str | os.PathLike[str] | Checkpoint,
-    folder: str | os.PathLike[str],
-    compression: str = "f16",
-) -> Artefact:
+def write(checkpoint: Checkpoint, folder: str | os.PathLike[str], compression: str = "f16") -> Artefact:
     """Writes WhisperEncoder.mlpackage, WhisperDecoder.mlpackage, tokenizer.json and Transcribe.swift into `folder`.
 
-    source: a bundle (recipe f32 or f16), a checkpoint's folder or file, or one that is open. compression: f32, f16,
-    int8 (per output channel), int4 (blocks of 32 inputs) or palette4 (16 values for each output channel).
+    compression: f32, f16, int8 (per output channel), int4 (blocks of 32 inputs) or palette4 (16 values for each output
+    channel); from the checkpoint's own weights, because those of a bundle may be rounded already.
     Existing files of these names are replaced once all new ones are written; the same input gives the same bytes.
     Raises ExportError and CheckpointError; then `folder` holds what it held.
     """
@@ -42,21 +38,21 @@ def write(
     if missing:
         raise ExportError(f"coreml: {missing} is not installed; {INSTALL}")
     from anyon_export.coreml.compress import COMPRESSIONS
-    from anyon_export.coreml.source import open_source
+    from anyon_export.coreml.source import source_of
 
     if compression not in COMPRESSIONS:
         raise ExportError(f"coreml: compression {compression!r}: expected {', '.join(COMPRESSIONS)}")
-    opened = open_source(source)
+    source = source_of(checkpoint)
     place = Path(folder)
     try:
         with drafted(place) as draft:
-            names = _write_all(opened, draft, compression)
+            names = _write_all(source, draft, compression)
     except OSError as error:
         raise ExportError(f"{place}: cannot be written: {error.strerror or error} (is there space?)") from error
     return Artefact(
         target="coreml",
         files=tuple(place / name for name in names),
-        states=f"{2 * opened.model.config.n_text_layer}, float16, in place",
+        states=f"{2 * source.model.config.n_text_layer}, float16, in place",
         notes=f"iOS 18 / macOS 15, not run here; {COMPRESSIONS[compression].notes}",
     )
 

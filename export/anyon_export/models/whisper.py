@@ -257,9 +257,9 @@ class DecoderProgram(nn.Module):
         return self.decoder.forward(tokens, positions, select, cross, past)
 
 
-def sinusoids(length: int, channels: int, max_timescale: float = 10000.0) -> Tensor:
-    """Sine and cosine position table (length, channels) with log-spaced wavelengths up to 2 pi max_timescale."""
-    steps = math.log(max_timescale) / (channels // 2 - 1)
+def sinusoids(length: int, channels: int) -> Tensor:
+    """Sine and cosine position table (length, channels) with log-spaced wavelengths up to 2 pi 10,000."""
+    steps = math.log(10000.0) / (channels // 2 - 1)
     frequencies = torch.exp(-steps * torch.arange(channels // 2, dtype=torch.float32))
     angles = torch.arange(length, dtype=torch.float32)[:, None] * frequencies[None, :]
     return torch.cat([angles.sin(), angles.cos()], dim=1)

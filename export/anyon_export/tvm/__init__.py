@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from anyon_export.tvm.program import Weight
 
 INSTALL = "pip install 'anyon[tvm]'"
-_DTYPES = {"F32": "float32", "F16": "float16"}
+_DTYPES = {"f32": "float32", "f16": "float16"}
 BYTECODE, DESCRIPTION = "programs.vm", "tvm.json"
 
 
@@ -73,18 +73,13 @@ def write(bundle: Path, folder: Path, targets: Sequence[str] = ("host",)) -> Art
 
 def read_manifest(bundle: Path) -> tuple[dict[str, Any], dict[str, Weight]]:
     """A bundle's manifest and the tensors that a product or a table can be. Raises TvmExportError."""
-    from anyon_export.checkpoints import CheckpointError
-    from anyon_export.checkpoints.safetensors import read_safetensors
+    from anyon_export.bundle_reader import BundleReader
     from anyon_export.tvm.program import Weight
 
     try:
-        file = read_safetensors(bundle)
-        manifest: dict[str, Any] = json.loads(file.metadata["manifest"])
-    except (OSError, KeyError, ValueError, CheckpointError) as error:
-        raise TvmExportError(f"{bundle}: is no bundle: {error} (convert the checkpoint again)") from error
-    weights = {
-        name: Weight(_DTYPES[dtype], tuple(shape))
-        for name, (dtype, shape, _) in file.tensors.items()
-        if dtype in _DTYPES
+        reader = BundleReader(bundle)
+    except ValueError as error:
+        raise TvmExportError(str(error)) from error
+    return reader.manifest, {
+        name: Weight(_DTYPES[dtype], shape) for name, (dtype, shape) in reader.tensors().items() if dtype in _DTYPES
     }
-    return manifest, weights

@@ -30,15 +30,15 @@ py::dtype numpy_dtype(DType dtype) {
   for (const DTypeRow& row : kDTypes) {
     if (row.dtype == dtype) return py::dtype(row.numpy);
   }
-  throw Error(Status::kInternal, "numpy_dtype: an element type without a row");
+  throw_error(Status::kInternal, {"numpy_dtype: an element type without a row"});
 }
 
 DType dtype_of(const py::dtype& dtype) {
   for (const DTypeRow& row : kDTypes) {
     if (row.dtype != DType::kBF16 && dtype.is(py::dtype(row.numpy))) return row.dtype;
   }
-  throw Error(Status::kInvalidArgument, "array: dtype " + py::str(dtype).cast<std::string>() +
-                                            " is not supported: convert it with numpy's astype first");
+  throw_error(Status::kInvalidArgument, {"array: dtype ", py::str(dtype).cast<std::string>(),
+                                         " is not supported: convert it with numpy's astype first"});
 }
 
 const char* dtype_name(DType dtype) {
@@ -52,15 +52,15 @@ DType parse_dtype(std::string_view name) {
   for (const DTypeRow& row : kDTypes) {
     if (name == row.name) return row.dtype;
   }
-  throw Error(Status::kInvalidArgument, "dtype: '" + std::string(name) + "' is unknown: use f32, i64, ...");
+  throw_error(Status::kInvalidArgument, {"dtype: '", name, "' is unknown: use f32, i64, ..."});
 }
 
 TensorView view_of(const py::array& array) {
   if (!(array.flags() & py::array::c_style)) {
-    throw Error(Status::kInvalidArgument, "array: not C-contiguous: pass numpy.ascontiguousarray(array)");
+    throw_error(Status::kInvalidArgument, {"array: not C-contiguous: pass numpy.ascontiguousarray(array)"});
   }
   if (array.ndim() > Shape::kMaxRank) {
-    throw Error(Status::kInvalidArgument, "array: more than 8 dimensions are not supported");
+    throw_error(Status::kInvalidArgument, {"array: more than 8 dimensions are not supported"});
   }
   TensorView view;
   view.dtype = dtype_of(array.dtype());
@@ -82,9 +82,8 @@ py::array array_copy(const TensorView& view) {
 
 std::span<const float> samples_of(const Samples& samples, const char* what) {
   if (samples.ndim() != 1) {
-    throw Error(Status::kInvalidArgument, std::string(what) + ": expected one-dimensional mono samples, got " +
-                                              std::to_string(samples.ndim()) +
-                                              " dimensions: average the channels first");
+    throw_error(Status::kInvalidArgument, {what, ": expected one-dimensional mono samples, got ", samples.ndim(),
+                                           " dimensions: average the channels first"});
   }
   return {samples.data(), static_cast<size_t>(samples.shape(0))};
 }

@@ -7,6 +7,7 @@
 
 #include "arrays.h"
 #include "bundle/bundle.h"
+#include "bundle/signature.h"
 #include "core/isa.h"
 #include "core/threads.h"
 #include "frontends/log_mel.h"
@@ -83,8 +84,17 @@ void bind_bundle(py::module_& module) {
             return array_over(self.cast<const Bundle&>().tensor(name), self, false);
           },
           py::arg("name"), "A read-only view; it keeps the bundle mapped.")
-      .def("verify", &Bundle::verify_data, py::call_guard<py::gil_scoped_release>(),
-           "Compares the data with the manifest's sha256; raises when they differ.")
+      .def(
+          "verify", [](const Bundle& bundle) { bundle.verify_data(); }, py::call_guard<py::gil_scoped_release>(),
+          "Compares the data with the manifest's sha256; raises when they differ.")
+      .def(
+          "verify_signature",
+          [](const Bundle& bundle, const std::string& signature, const std::string& public_key) {
+            verify_signature(bundle, signature, public_key);
+          },
+          py::arg("signature"), py::arg("public_key"), py::call_guard<py::gil_scoped_release>(),
+          "Checks a detached signature (OpenSSF model signing) over all bytes; raises when it is not of this bundle.")
+      .def_property_readonly("has_header_hash", &Bundle::has_header_hash)
       .def(
           "session",
           [](const std::shared_ptr<Bundle>& bundle, const std::string& program, std::shared_ptr<ThreadPool> pool,
@@ -136,7 +146,11 @@ PYBIND11_MODULE(_native, module) {
     try {
       if (pointer) std::rethrow_exception(pointer);
     } catch (const Error& error) {
-      const py::object instance = py::reinterpret_borrow<py::object>(error_type)(error.what());
+      // A name from a file may be cut within a character.
+      const std::string_view text = error.what();
+      const auto message = py::reinterpret_steal<py::object>(
+          PyUnicode_DecodeUTF8(text.data(), static_cast<py::ssize_t>(text.size()), "replace"));
+      const py::object instance = py::reinterpret_borrow<py::object>(error_type)(message);
       instance.attr("status") = static_cast<int>(error.status());
       PyErr_SetObject(error_type, instance.ptr());
     }

@@ -26,7 +26,7 @@ void set_task(TranscribeOptions& options, const py::handle& value) {
   } else if (task == "translate") {
     options.task = Task::kTranslate;
   } else {
-    throw Error(Status::kInvalidArgument, "task: '" + task + "' is unknown: use 'transcribe' or 'translate'");
+    throw_error(Status::kInvalidArgument, {"task: '", task, "' is unknown: use 'transcribe' or 'translate'"});
   }
 }
 
@@ -80,13 +80,13 @@ TranscribeOptions transcribe_options(const py::dict& options) {
     const auto name = py::str(key).cast<std::string>();
     const auto setter = setters().find(name);
     if (setter == setters().end()) {
-      throw Error(Status::kUnsupportedOption, "transcribe: option '" + name + "' does not exist");
+      throw_error(Status::kUnsupportedOption, {"transcribe: option '", name, "' does not exist"});
     }
     try {
       setter->second(result, value);
     } catch (const py::cast_error&) {
-      throw Error(Status::kInvalidArgument,
-                  name + ": " + py::repr(value).cast<std::string>() + " has the wrong type for this option");
+      throw_error(Status::kInvalidArgument,
+                  {name, ": ", py::repr(value).cast<std::string>(), " has the wrong type for this option"});
     }
   }
   return result;

@@ -27,8 +27,8 @@ std::vector<ValueTuple> value_tuples(const std::vector<ValueInfo>& infos) {
 
 std::vector<py::array> run_with_arrays(Session& session, const std::vector<py::array>& inputs) {
   if (inputs.size() != session.inputs().size()) {
-    throw Error(Status::kInvalidArgument, "run: expected " + std::to_string(session.inputs().size()) + " inputs, got " +
-                                              std::to_string(inputs.size()) + ": see Session.inputs for their order");
+    throw_error(Status::kInvalidArgument, {"run: expected ", session.inputs().size(), " inputs, got ", inputs.size(),
+                                           ": see Session.inputs for their order"});
   }
   std::vector<TensorView> input_views;
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -72,8 +72,7 @@ PythonSession::~PythonSession() {
 
 py::function PythonSession::method(const char* name) const {
   py::function function = py::get_override(static_cast<const Session*>(this), name);
-  if (!function)
-    throw Error(Status::kBackendFailed, std::string("Session.") + name + ": the backend lacks this method");
+  if (!function) throw_error(Status::kBackendFailed, {"Session.", name, ": the backend lacks this method"});
   return function;
 }
 
@@ -85,14 +84,14 @@ auto PythonSession::guarded(F&& call) const {
     return call();
   } catch (py::error_already_set& error) {
     if (error.matches(PyExc_KeyboardInterrupt)) throw;
-    throw Error(Status::kBackendFailed, std::string("backend: ") + error.what());
+    throw_error(Status::kBackendFailed, {"backend: ", error.what()});
   } catch (const py::cast_error& error) {
-    throw Error(Status::kBackendFailed, std::string("backend: returned a value of the wrong type: ") + error.what());
+    throw_error(Status::kBackendFailed, {"backend: returned a value of the wrong type: ", error.what()});
   }
 }
 
 void PythonSession::run(std::span<const TensorView> inputs, std::span<TensorView> outputs) {
-  if (poisoned_) throw Error(Status::kPoisoned, "run: this session failed before: call reset_states() first");
+  if (poisoned_) throw_error(Status::kPoisoned, {"run: this session failed before: call reset_states() first"});
   poisoned_ = true;
   guarded([&] {
     py::list arguments;
@@ -101,17 +100,17 @@ void PythonSession::run(std::span<const TensorView> inputs, std::span<TensorView
     for (const TensorView& view : inputs) arguments.append(array_over(view, owner, false));
     const py::list results = method("run")(arguments);
     if (results.size() != outputs_.size()) {
-      throw Error(Status::kBackendFailed, "run: the backend returned " + std::to_string(results.size()) +
-                                              " outputs, the program has " + std::to_string(outputs_.size()));
+      throw_error(Status::kBackendFailed,
+                  {"run: the backend returned ", results.size(), " outputs, the program has ", outputs_.size()});
     }
     std::vector<py::object> kept;
     for (size_t i = 0; i < outputs_.size(); ++i) {
       const py::array array = py::array::ensure(results[i], py::array::c_style);
-      if (!array) throw Error(Status::kBackendFailed, "run: output '" + outputs_[i].name + "' is not an array");
+      if (!array) throw_error(Status::kBackendFailed, {"run: output '", outputs_[i].name, "' is not an array"});
       const TensorView view = view_of(array);
       if (view.dtype != outputs_[i].dtype || view.shape.rank() != static_cast<int>(outputs_[i].dims.size())) {
-        throw Error(Status::kBackendFailed,
-                    "run: output '" + outputs_[i].name + "' has the wrong dtype or number of dimensions");
+        throw_error(Status::kBackendFailed,
+                    {"run: output '", outputs_[i].name, "' has the wrong dtype or number of dimensions"});
       }
       outputs[i] = view;
       kept.push_back(array);

@@ -88,7 +88,7 @@ py::object step(Transcriber& transcriber, const py::object& should_stop) {
     py::gil_scoped_release release;
     result = transcriber.step(check);
   }
-  if (result == StepResult::kCancelled) throw Error(Status::kCancelled, "transcribe: cancelled");
+  if (result == StepResult::kCancelled) throw_error(Status::kCancelled, {"transcribe: cancelled"});
   if (result == StepResult::kDone) return py::none();
   py::list segments;
   if (result == StepResult::kSegments) {

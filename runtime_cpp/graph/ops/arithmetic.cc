@@ -11,7 +11,7 @@ namespace {
 template <class F>
 void pairs(Run& run, F f) {
   const DType dtype = run.input(0).dtype;
-  if (run.input(1).dtype != dtype) run.fail("its inputs are of different types");
+  if (run.input(1).dtype != dtype) run.fail({"its inputs are of different types"});
   const Tensor a = run.wide_input(0), b = run.wide_input(1);
   const std::array<Shape, 2> shapes = {a.shape, b.shape};
   const Tensor y = run.scratch(a.dtype, broadcast(shapes));
@@ -140,7 +140,7 @@ void pow_op(Run& run) {
 
 void bit_shift(Run& run) {
   const std::string direction = run.attributes().text("direction", "");
-  if (direction != "LEFT" && direction != "RIGHT") run.fail("'direction' is neither LEFT nor RIGHT");
+  if (direction != "LEFT" && direction != "RIGHT") run.fail({"'direction' is neither LEFT nor RIGHT"});
   const bool left = direction == "LEFT";
   pairs(run, [left]<class T>(T a, T b) -> T {
     if constexpr (std::is_integral_v<T>) {
@@ -154,7 +154,7 @@ void bit_shift(Run& run) {
 
 template <class F>
 void bits(Run& run, F f) {
-  if (is_float(run.input(0).dtype)) run.fail("its inputs are floats");
+  if (is_float(run.input(0).dtype)) run.fail({"its inputs are floats"});
   pairs(run, [f]<class T>(T a, T b) -> T {
     if constexpr (std::is_integral_v<T>) return f(a, b);
     return a;
@@ -176,7 +176,7 @@ Tensor fold(Run& run, F f) {
   const DType dtype = run.input(0).dtype;
   Tensor sum = run.wide_input(0);
   for (int i = 1; i < run.inputs(); ++i) {
-    if (run.input(i).dtype != dtype) run.fail("its inputs are of different types");
+    if (run.input(i).dtype != dtype) run.fail({"its inputs are of different types"});
     const Tensor b = run.wide_input(i);
     const std::array<Shape, 2> shapes = {sum.shape, b.shape};
     const Tensor y = run.scratch(sum.dtype, broadcast(shapes));
@@ -220,7 +220,7 @@ void clip(Run& run) {
   const Tensor y = run.scratch(x.dtype, x.shape);
   const Tensor low = run.has(1) ? run.wide_input(1) : Tensor(), high = run.has(2) ? run.wide_input(2) : Tensor();
   for (const Tensor* bound : {&low, &high}) {
-    if (bound->defined && bound->elements() != 1) run.fail("a bound is not one number");
+    if (bound->defined && bound->elements() != 1) run.fail({"a bound is not one number"});
   }
   with_wide(x.dtype, [&](auto zero) {
     using T = decltype(zero);

@@ -17,7 +17,7 @@ constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 Tensor in_heads(Run& run, const Tensor& x, int64_t heads) {
   if (x.shape.rank() == 4) return x;
   if (x.shape.rank() != 3 || heads < 1 || x.shape[2] < heads || x.shape[2] % heads != 0) {
-    run.fail("an input is neither of rank 4 nor of rank 3 with a number of heads that divides it");
+    run.fail({"an input is neither of rank 4 nor of rank 3 with a number of heads that divides it"});
   }
   const int64_t batch = x.shape[0], time = x.shape[1], dim = x.shape[2] / heads;
   const Tensor y = run.scratch(x.dtype, {batch, heads, time, dim});
@@ -30,7 +30,7 @@ Tensor in_heads(Run& run, const Tensor& x, int64_t heads) {
 Tensor appended(Run& run, const Tensor& past, const Tensor& fresh) {
   if (past.shape.rank() != 4 || past.shape[0] != fresh.shape[0] || past.shape[1] != fresh.shape[1] ||
       past.shape[3] != fresh.shape[3]) {
-    run.fail("the past does not fit the new keys or values");
+    run.fail({"the past does not fit the new keys or values"});
   }
   const int64_t dim = fresh.shape[3], old = past.shape[2] * dim, added = fresh.shape[2] * dim;
   const Tensor y = run.scratch(DType::kF32, {fresh.shape[0], fresh.shape[1], past.shape[2] + fresh.shape[2], dim});
@@ -73,13 +73,13 @@ void read_mask(Run& run, AttentionCase& c) {
   c.mask = run.input_as(3, DType::kF32);
   c.mask_is_bool = run.input(3).dtype == DType::kBool;
   const int rank = c.mask.shape.rank();
-  if (rank < 1 || rank > 4) run.fail("its mask has a rank other than 1 to 4");
+  if (rank < 1 || rank > 4) run.fail({"its mask has a rank other than 1 to 4"});
   const std::array<int64_t, 4> full = {c.q.shape[0], c.q.shape[1], c.q.shape[2], c.k.shape[2]};
   const Strides own = strides_of(c.mask.shape);
   for (int axis = 0; axis < rank; ++axis) {
     const auto to = static_cast<size_t>(4 - rank + axis);
     const int64_t size = c.mask.shape[axis];
-    if (to == 3 ? size > full[to] : size != 1 && size != full[to]) run.fail("its mask does not fit the scores");
+    if (to == 3 ? size > full[to] : size != 1 && size != full[to]) run.fail({"its mask does not fit the scores"});
     c.mask_strides[to] = size == 1 ? 0 : own[static_cast<size_t>(axis)];
   }
   c.mask_keys = c.mask.shape[rank - 1];
@@ -93,7 +93,7 @@ AttentionCase read_case(Run& run) {
   c.k = in_heads(run, run.input_as(1, DType::kF32), kv_heads);
   c.v = in_heads(run, run.input_as(2, DType::kF32), kv_heads);
   int64_t past = 0;
-  if (run.has(4) != run.has(5)) run.fail("past keys and values come together or not at all");
+  if (run.has(4) != run.has(5)) run.fail({"past keys and values come together or not at all"});
   if (run.has(4)) {
     past = run.input(4).shape.rank() == 4 ? run.input(4).shape[2] : 0;
     c.k = appended(run, run.input_as(4, DType::kF32), c.k);
@@ -102,7 +102,7 @@ AttentionCase read_case(Run& run) {
   if (c.k.shape[0] != c.q.shape[0] || c.v.shape[0] != c.q.shape[0] || c.k.shape[3] != c.q.shape[3] ||
       c.v.shape[1] != c.k.shape[1] || c.v.shape[2] != c.k.shape[2] || c.k.shape[1] == 0 ||
       c.q.shape[1] % c.k.shape[1] != 0) {
-    run.fail("queries, keys and values do not fit each other");
+    run.fail({"queries, keys and values do not fit each other"});
   }
   run.expect_room(2 * c.q.shape[0]);
   const auto batch = static_cast<size_t>(c.q.shape[0]);
@@ -110,7 +110,7 @@ AttentionCase read_case(Run& run) {
   c.valid.assign(batch, c.k.shape[2]);
   if (run.has(6)) {
     c.valid = run.integers(6);
-    if (c.valid.size() != batch) run.fail("it has another number of lengths than rows");
+    if (c.valid.size() != batch) run.fail({"it has another number of lengths than rows"});
     for (size_t b = 0; b < batch && !run.has(4); ++b) c.offsets[b] = c.valid[b] - c.q.shape[2];
   }
   c.causal = attributes.flag("is_causal");
@@ -205,14 +205,14 @@ void rotary_embedding(Run& run) {
   if (turned < 0 || turned > dim || turned % 2 != 0 || cosines.elements() != rows * half ||
       sines.elements() != rows * half ||
       (by_position ? static_cast<int64_t>(positions.size()) != batch * times : rows != batch * times)) {
-    run.fail("its tables do not fit its input");
+    run.fail({"its tables do not fit its input"});
   }
   const bool interleaved = run.attributes().flag("interleaved"), flat = raw.shape.rank() == 3;
   const Tensor y = run.scratch(DType::kF32, raw.shape);
   for (int64_t b = 0; b < batch; ++b) {
     for (int64_t t = 0; t < times; ++t) {
       const int64_t row = by_position ? positions[static_cast<size_t>(b * times + t)] : b * times + t;
-      if (row < 0 || row >= rows) run.fail("a position is outside the tables");
+      if (row < 0 || row >= rows) run.fail({"a position is outside the tables"});
       for (int64_t h = 0; h < heads; ++h) {
         const float* from = x.as<const float>() + ((b * heads + h) * times + t) * dim;
         float* to = y.as<float>() + (flat ? ((b * times + t) * heads + h) : ((b * heads + h) * times + t)) * dim;

@@ -27,7 +27,7 @@ Tensor as_small_integer(Run& run, const Tensor& x, const ValueType& type) {
 void cast(Run& run) {
   const std::string to = run.attributes().text("to", "");
   const std::optional<ValueType> type = value_type_from_text(to);
-  if (!type) run.unsupported("a cast to '" + to + "'");
+  if (!type) run.unsupported({"a cast to '", to, "'"});
   const Tensor& x = run.input(0);
   if (type->mantissa_bits >= 0) return run.give(0, as_small_float(run, x, *type));
   if (type->integer_bits != 0) return run.give(0, as_small_integer(run, x, *type));
@@ -41,9 +41,9 @@ void cast_like(Run& run) {
 void bit_cast(Run& run) {
   const std::string to = run.attributes().text("to", "");
   const std::optional<ValueType> type = value_type_from_text(to);
-  if (!type || type->mantissa_bits >= 0 || type->integer_bits != 0) run.unsupported("a bit cast to '" + to + "'");
+  if (!type || type->mantissa_bits >= 0 || type->integer_bits != 0) run.unsupported({"a bit cast to '", to, "'"});
   Tensor y = run.input(0);
-  if (size_of(y.dtype) != size_of(type->storage)) run.fail("the two types differ in size");
+  if (size_of(y.dtype) != size_of(type->storage)) run.fail({"the two types differ in size"});
   y.dtype = type->storage;
   run.give(0, y);
 }

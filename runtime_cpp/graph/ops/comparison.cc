@@ -8,7 +8,7 @@ namespace {
 
 template <class F>
 void compare(Run& run, F f) {
-  if (run.input(0).dtype != run.input(1).dtype) run.fail("its inputs are of different types");
+  if (run.input(0).dtype != run.input(1).dtype) run.fail({"its inputs are of different types"});
   const Tensor a = run.wide_input(0), b = run.wide_input(1);
   const std::array<Shape, 2> shapes = {a.shape, b.shape};
   const Tensor y = run.make(0, DType::kBool, broadcast(shapes));
@@ -45,8 +45,8 @@ void xor_op(Run& run) {
 
 void where(Run& run) {
   const Tensor &condition = run.input(0), &a = run.input(1), &b = run.input(2);
-  if (a.dtype != b.dtype) run.fail("its two choices are of different types");
-  if (condition.dtype != DType::kBool) run.fail("its condition is not bool");
+  if (a.dtype != b.dtype) run.fail({"its two choices are of different types"});
+  if (condition.dtype != DType::kBool) run.fail({"its condition is not bool"});
   const std::array<Shape, 3> shapes = {condition.shape, a.shape, b.shape};
   const Tensor y = run.make(0, a.dtype, broadcast(shapes));
   const Broadcast walk(y.shape, shapes);

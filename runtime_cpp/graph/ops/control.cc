@@ -13,13 +13,13 @@ void give_all(Run& run, const std::vector<Tensor>& results) {
 
 void if_op(Run& run) {
   const Block& block = run.attributes().block(run.integer(0) != 0 ? "then_branch" : "else_branch");
-  if (block.outputs.size() < static_cast<size_t>(run.outputs())) run.fail("a branch has too few outputs");
+  if (block.outputs.size() < static_cast<size_t>(run.outputs())) run.fail({"a branch has too few outputs"});
   give_all(run, run.call(block, {}));
 }
 
 // Slices of equal shape, one after the other along a new axis. `reverse`: the last one first.
 void stack(Run& run, int output, const std::vector<Tensor>& slices, int64_t axis, bool reverse) {
-  if (slices.empty()) run.unsupported("a scan output of a loop that never turned");
+  if (slices.empty()) run.unsupported({"a scan output of a loop that never turned"});
   const Tensor& first = slices[0];
   const int rank = first.shape.rank() + 1, at = axis_of(run, axis, rank);
   std::vector<int64_t> dims(first.shape.dims().begin(), first.shape.dims().end());
@@ -28,7 +28,7 @@ void stack(Run& run, int output, const std::vector<Tensor>& slices, int64_t axis
   const AxisView view(y.shape, at);
   const int64_t row = view.inner * size_of(y.dtype);
   for (size_t i = 0; i < slices.size(); ++i) {
-    if (!(slices[i].shape == first.shape) || slices[i].dtype != first.dtype) run.fail("its slices differ in shape");
+    if (!(slices[i].shape == first.shape) || slices[i].dtype != first.dtype) run.fail({"its slices differ in shape"});
     const auto place = static_cast<int64_t>(reverse ? slices.size() - 1 - i : i);
     for (int64_t o = 0; o < view.outer && row != 0; ++o) {
       std::memcpy(y.as<std::byte>() + (o * view.size + place) * row, slices[i].as<const std::byte>() + o * row,
@@ -49,7 +49,7 @@ void loop(Run& run) {
   bool going = !run.has(1) || run.integer(1) != 0;
   const auto carried = static_cast<size_t>(std::max(0, run.inputs() - 2));
   if (body.inputs.size() != carried + 2 || body.outputs.size() < carried + 1)
-    run.fail("its body has other inputs or outputs");
+    run.fail({"its body has other inputs or outputs"});
   std::vector<std::vector<Tensor>> scans(body.outputs.size() - carried - 1);
   std::vector<Tensor> values(carried + 2);
   for (size_t i = 0; i < carried; ++i) values[i + 2] = run.input(static_cast<int>(i) + 2);
@@ -59,7 +59,7 @@ void loop(Run& run) {
     values[1] = number(run, DType::kBool, 1);
     const std::vector<Tensor> results = run.call(body, values);
     const Tensor condition = run.convert(results[0], DType::kBool);
-    if (condition.elements() != 1) run.fail("its condition is not one value");
+    if (condition.elements() != 1) run.fail({"its condition is not one value"});
     going = *condition.as<const bool>();
     for (size_t i = 0; i < carried; ++i) values[i + 2] = results[i + 1];
     for (size_t i = 0; i < scans.size(); ++i) scans[i].push_back(results[carried + 1 + i]);
@@ -92,15 +92,15 @@ int64_t listed(const Run& run, const char* name, size_t i) {
 void scan(Run& run) {
   const Block& body = run.attributes().block("body");
   const int64_t scanned_count = run.attributes().integer("num_scan_inputs", 0);
-  if (scanned_count < 1 || scanned_count > run.inputs()) run.fail("'num_scan_inputs' does not fit its inputs");
+  if (scanned_count < 1 || scanned_count > run.inputs()) run.fail({"'num_scan_inputs' does not fit its inputs"});
   const auto scanned = static_cast<size_t>(scanned_count), kept = static_cast<size_t>(run.inputs()) - scanned;
-  if (body.outputs.size() < kept) run.fail("its body has too few outputs");
+  if (body.outputs.size() < kept) run.fail({"its body has too few outputs"});
   std::vector<int> axes;
   int64_t length = -1;
   for (size_t i = 0; i < scanned; ++i) {
     const Tensor& x = run.input(static_cast<int>(kept + i));
     axes.push_back(axis_of(run, listed(run, "scan_input_axes", i), x.shape.rank()));
-    if (length >= 0 && x.shape[axes.back()] != length) run.fail("its scanned inputs differ in length");
+    if (length >= 0 && x.shape[axes.back()] != length) run.fail({"its scanned inputs differ in length"});
     length = x.shape[axes.back()];
   }
   std::vector<Tensor> values;

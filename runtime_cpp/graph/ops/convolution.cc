@@ -13,7 +13,7 @@ namespace {
 
 int64_t group_of(const Run& run, int64_t channels) {
   const int64_t group = run.attributes().integer("group", 1);
-  if (group < 1 || channels % group != 0) run.fail("'group' does not divide the channels");
+  if (group < 1 || channels % group != 0) run.fail({"'group' does not divide the channels"});
   return group;
 }
 
@@ -57,7 +57,7 @@ Tensor convolve(Run& run, const Tensor& x, const Tensor& weight, const Window& w
   const int64_t channels = x.shape[1] / group, k = channels * window.taps;
   if (weight.shape.rank() != x.shape.rank() || weight.shape[1] != channels || rows % group != 0 ||
       weight.elements() != rows * k) {
-    run.fail("its weight does not fit its input");
+    run.fail({"its weight does not fit its input"});
   }
   const Tensor y = run.scratch(DType::kF32, window.result(batch, rows));
   const int64_t step = positions_at_once(window), plane = window.in_elements();
@@ -87,14 +87,14 @@ Tensor convolve(Run& run, const Tensor& x, const Tensor& weight, const Window& w
 
 void conv(Run& run) {
   const DType dtype = run.input(0).dtype;
-  if (!is_float(dtype)) run.unsupported("an input of integers");
+  if (!is_float(dtype)) run.unsupported({"an input of integers"});
   const Tensor x = run.input_as(0, DType::kF32);
   const Tensor weight = run.derived(1, [&] { return run.input_as(1, DType::kF32); });
   const Window window = window_of(run, x.shape, kernel_of(run, &weight.shape));
   const Tensor y = convolve(run, x, weight, window);
   if (run.has(2)) {
     const Tensor bias = run.input_as(2, DType::kF32);
-    if (bias.elements() != weight.shape[0]) run.fail("its bias does not fit its weight");
+    if (bias.elements() != weight.shape[0]) run.fail({"its bias does not fit its weight"});
     add_bias(run, y, weight.shape[0], bias.as<const float>());
   }
   run.give(0, y, dtype);
@@ -110,7 +110,7 @@ Tensor shifted(Run& run, int input, int zero_point) {
   if (zero.elements() != 1) {  // one for each row of the weight
     shape = x.shape;
     for (int axis = 1; axis < shape.rank(); ++axis) shape[axis] = 1;
-    if (zero.elements() != shape.elements()) run.fail("a zero point does not fit");
+    if (zero.elements() != shape.elements()) run.fail({"a zero point does not fit"});
   }
   const Tensor y = run.scratch(DType::kF32, x.shape);
   map_pairs<float, float>(run.pool(), x, zero.reshaped(shape), y, [](float a, float b) { return a - b; });
@@ -135,7 +135,7 @@ void qlinear_conv(Run& run) {
   const std::vector<int64_t> bias = run.integers(8);
   if ((w_scale.elements() != 1 && w_scale.elements() != rows) ||
       (!bias.empty() && static_cast<int64_t>(bias.size()) != rows)) {
-    run.fail("a scale or bias does not fit the weight");
+    run.fail({"a scale or bias does not fit the weight"});
   }
   const double least = dtype == DType::kI8 ? -128 : 0, most = dtype == DType::kI8 ? 127 : 255;
   for (int64_t i = 0; i < y.elements(); ++i) {
@@ -156,9 +156,9 @@ Window transposed_window(const Run& run, const Shape& x, const std::vector<int64
   const std::string auto_pad = attributes.text("auto_pad", "NOTSET");
   constexpr int64_t kMost = int64_t{1} << 30;
   const size_t count = kernel.size();
-  if (x.rank() != static_cast<int>(count) + 2) run.fail("its input and its kernel differ in rank");
+  if (x.rank() != static_cast<int>(count) + 2) run.fail({"its input and its kernel differ in rank"});
   for (const auto list : {strides, dilations, extra, sizes, pads.subspan(0, pads.size() / 2)}) {
-    if (!list.empty() && list.size() < count) run.fail("an attribute does not have one number an axis");
+    if (!list.empty() && list.size() < count) run.fail({"an attribute does not have one number an axis"});
   }
   Window window;
   for (size_t i = 0; i < count; ++i) {
@@ -172,9 +172,9 @@ Window transposed_window(const Run& run, const Shape& x, const std::vector<int64
     axis.pad_end = pads.empty() ? 0 : pads[i + count];
     for (const int64_t value :
          {axis.out, axis.kernel, axis.stride, axis.dilation, axis.pad_begin, axis.pad_end, more}) {
-      if (value < 0 || value > kMost) run.fail("an attribute or size is out of range");
+      if (value < 0 || value > kMost) run.fail({"an attribute or size is out of range"});
     }
-    if (axis.kernel < 1 || axis.stride < 1 || axis.dilation < 1) run.fail("an attribute is 0");
+    if (axis.kernel < 1 || axis.stride < 1 || axis.dilation < 1) run.fail({"an attribute is 0"});
     const int64_t full = axis.stride * (axis.out - 1) + more + (axis.kernel - 1) * axis.dilation + 1;
     if (!sizes.empty() || auto_pad.starts_with("SAME")) {
       axis.in = sizes.empty() ? axis.out * axis.stride : sizes[sizes.size() - count + i];
@@ -184,11 +184,11 @@ Window transposed_window(const Run& run, const Shape& x, const std::vector<int64
     } else {
       axis.in = full - axis.pad_begin - axis.pad_end;
     }
-    if (axis.in < 0 || axis.in > kMost) run.fail("its result has a size out of range");
+    if (axis.in < 0 || axis.in > kMost) run.fail({"its result has a size out of range"});
     // Results that no window reaches lie outside for window_sources(), which is right: nothing is added to them.
     if (__builtin_mul_overflow(window.taps, axis.kernel, &window.taps) || window.taps > kMost ||
         __builtin_mul_overflow(window.positions, axis.out, &window.positions)) {
-      run.fail("its input or its kernel is too large");
+      run.fail({"its input or its kernel is too large"});
     }
     window.axes.push_back(axis);
   }
@@ -197,15 +197,15 @@ Window transposed_window(const Run& run, const Shape& x, const std::vector<int64
 
 void conv_transpose(Run& run) {
   const DType dtype = run.input(0).dtype;
-  if (!is_float(dtype)) run.unsupported("an input of integers");
+  if (!is_float(dtype)) run.unsupported({"an input of integers"});
   const Tensor x = run.input_as(0, DType::kF32);
   const Shape weight = run.input(1).shape;
-  if (weight.rank() < 3) run.fail("its weight has no spatial axis");
+  if (weight.rank() < 3) run.fail({"its weight has no spatial axis"});
   const Window window = transposed_window(run, x.shape, kernel_of(run, &weight));
   const int64_t group = group_of(run, x.shape[1]), batch = x.shape[0], k = x.shape[1] / group;
   const int64_t rows = weight[1], wide_rows = rows * window.taps;
   if (weight[0] != x.shape[1] || weight.elements() != x.shape[1] * wide_rows) {
-    run.fail("its weight does not fit its input");
+    run.fail({"its weight does not fit its input"});
   }
   std::vector<int64_t> dims = {batch, rows * group};
   for (const WindowAxis& axis : window.axes) dims.push_back(axis.in);
@@ -243,7 +243,7 @@ void conv_transpose(Run& run) {
   }
   if (run.has(2)) {
     const Tensor bias = run.input_as(2, DType::kF32);
-    if (bias.elements() != rows * group) run.fail("its bias does not fit its weight");
+    if (bias.elements() != rows * group) run.fail({"its bias does not fit its weight"});
     add_bias(run, y, rows * group, bias.as<const float>());
   }
   run.give(0, y, dtype);
@@ -253,11 +253,11 @@ void conv_transpose(Run& run) {
 void col2im(Run& run) {
   const Tensor x = run.wide_input(0);
   const std::vector<int64_t> image = run.integers(1), kernel = run.integers(2);
-  if (x.shape.rank() != 3 || image.size() != kernel.size()) run.fail("its inputs do not fit each other");
+  if (x.shape.rank() != 3 || image.size() != kernel.size()) run.fail({"its inputs do not fit each other"});
   std::vector<int64_t> dims = {x.shape[0], 1};
   dims.insert(dims.end(), image.begin(), image.end());
   const Window window = window_of(run, Shape(std::span<const int64_t>(dims)), kernel);
-  if (x.shape[1] % window.taps != 0 || x.shape[2] != window.positions) run.fail("its columns do not fit the image");
+  if (x.shape[1] % window.taps != 0 || x.shape[2] != window.positions) run.fail({"its columns do not fit the image"});
   dims[1] = x.shape[1] / window.taps;
   const Tensor y = run.scratch(x.dtype, Shape(std::span<const int64_t>(dims)));
   const Tensor sources = run.scratch(DType::kI64, {window.taps, window.positions});
@@ -299,7 +299,7 @@ float bilinear(const float* plane, int64_t height, int64_t width, double row, do
 void deform_conv(Run& run) {
   const Tensor x = run.input_as(0, DType::kF32), weight = run.input_as(1, DType::kF32);
   const Tensor offset = run.input_as(2, DType::kF32), mask = run.has(4) ? run.input_as(4, DType::kF32) : Tensor();
-  if (x.shape.rank() != 4) run.unsupported("another number of axes than two");
+  if (x.shape.rank() != 4) run.unsupported({"another number of axes than two"});
   const Window window = window_of(run, x.shape, kernel_of(run, &weight.shape));
   const int64_t group = group_of(run, x.shape[1]), batch = x.shape[0], rows = weight.shape[0];
   const int64_t per_group = x.shape[1] / group, offset_group = run.attributes().integer("offset_group", 1);
@@ -308,7 +308,7 @@ void deform_conv(Run& run) {
       weight.elements() != rows * per_group * taps ||
       offset.elements() != batch * offset_group * 2 * taps * positions ||
       (mask.defined && mask.elements() != batch * offset_group * taps * positions)) {
-    run.fail("its inputs do not fit each other");
+    run.fail({"its inputs do not fit each other"});
   }
   const Tensor y = run.scratch(DType::kF32, window.result(batch, rows));
   std::fill_n(y.as<float>(), y.elements(), 0.0f);
@@ -335,7 +335,7 @@ void deform_conv(Run& run) {
   }
   if (run.has(3)) {
     const Tensor bias = run.input_as(3, DType::kF32);
-    if (bias.elements() != rows) run.fail("its bias does not fit its weight");
+    if (bias.elements() != rows) run.fail({"its bias does not fit its weight"});
     add_bias(run, y, rows, bias.as<const float>());
   }
   run.give(0, y, run.input(0).dtype);

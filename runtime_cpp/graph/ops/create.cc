@@ -15,14 +15,14 @@ DType dtype_attribute(const Run& run, const char* name, DType otherwise) {
   if (!run.attributes().has(name)) return otherwise;
   const std::string text = run.attributes().text(name, "");
   const std::optional<DType> dtype = dtype_from_text(text);
-  if (!dtype) run.unsupported("the type '" + text + "'");
+  if (!dtype) run.unsupported({"the type '", text, "'"});
   return *dtype;
 }
 
 void constant_of_shape(Run& run) {
   const std::vector<int64_t> dims = run.integers(0);
   const Tensor* value = run.attributes().tensor("value");
-  if (value != nullptr && value->elements() != 1) run.fail("'value' is not one number");
+  if (value != nullptr && value->elements() != 1) run.fail({"'value' is not one number"});
   const DType dtype = value == nullptr ? DType::kF32 : value->dtype;
   const Tensor y = run.make(0, dtype, Shape(std::span<const int64_t>(dims)));
   with_bytes(dtype, [&](auto zero) {
@@ -36,15 +36,15 @@ void constant_of_shape(Run& run) {
 void range(Run& run) {
   const DType dtype = run.input(0).dtype;
   for (int i = 0; i < 3; ++i) {
-    if (run.input(i).elements() != 1) run.fail("its inputs are not single numbers");
+    if (run.input(i).elements() != 1) run.fail({"its inputs are not single numbers"});
   }
   const Tensor start = run.wide_input(0), limit = run.input_as(1, start.dtype), delta = run.input_as(2, start.dtype);
   with_wide(start.dtype, [&](auto zero) {
     using T = decltype(zero);
     const T first = *start.as<const T>(), end = *limit.as<const T>(), step = *delta.as<const T>();
-    if (step == 0) run.fail("its step is 0");
+    if (step == 0) run.fail({"its step is 0"});
     const double count = std::ceil((static_cast<double>(end) - static_cast<double>(first)) / static_cast<double>(step));
-    if (!(count < 0x1p60)) run.fail("it would have too many elements");
+    if (!(count < 0x1p60)) run.fail({"it would have too many elements"});
     const Tensor y = run.scratch(start.dtype, {static_cast<int64_t>(std::max(0.0, count))});
     for (int64_t i = 0; i < y.elements(); ++i) y.as<T>()[i] = plus(first, times(static_cast<T>(i), step));
     run.give(0, y, dtype);
@@ -53,7 +53,7 @@ void range(Run& run) {
 
 void eye_like(Run& run) {
   const Tensor& x = run.input(0);
-  if (x.shape.rank() != 2) run.fail("its input is no matrix");
+  if (x.shape.rank() != 2) run.fail({"its input is no matrix"});
   const DType dtype = dtype_attribute(run, "dtype", x.dtype);
   const int64_t rows = x.shape[0], columns = x.shape[1];
   const int64_t k = std::clamp<int64_t>(run.attributes().integer("k", 0), -rows - 1, columns + 1);
@@ -67,7 +67,7 @@ void eye_like(Run& run) {
 void det(Run& run) {
   const Tensor x = run.input_as(0, DType::kF64);
   const int rank = x.shape.rank();
-  if (rank < 2 || x.shape[rank - 1] != x.shape[rank - 2]) run.fail("its input is no square matrix");
+  if (rank < 2 || x.shape[rank - 1] != x.shape[rank - 2]) run.fail({"its input is no square matrix"});
   const auto n = static_cast<size_t>(x.shape[rank - 1]);
   const Tensor y = run.scratch(DType::kF64, Shape(x.shape.dims().first(static_cast<size_t>(rank - 2))));
   if (y.elements() == 0) return run.give(0, y, run.input(0).dtype);

@@ -30,7 +30,7 @@ void non_max_suppression(Run& run) {
   const Tensor boxes = run.input_as(0, DType::kF32), scores = run.input_as(1, DType::kF32);
   if (boxes.shape.rank() != 3 || scores.shape.rank() != 3 || boxes.shape[2] != 4 || scores.shape[0] != boxes.shape[0] ||
       scores.shape[2] != boxes.shape[1]) {
-    run.fail("boxes and scores do not fit each other");
+    run.fail({"boxes and scores do not fit each other"});
   }
   const int64_t most = run.has(2) ? run.integer(2) : 0, count = boxes.shape[1];
   const double iou = run.has(3) ? run.number(3) : 0, least = run.has(4) ? run.number(4) : -HUGE_VAL;
@@ -91,13 +91,13 @@ void roi_align(Run& run) {
   if (x.shape.rank() != 4 || rois.shape.rank() != 2 || rois.shape[1] != 4 ||
       static_cast<int64_t>(batch.size()) != rois.shape[0] || rows < 1 || columns < 1 || rows > kMost ||
       columns > kMost || ratio < 0 || ratio > kMost || x.elements() == 0) {
-    run.fail("its inputs do not fit each other");
+    run.fail({"its inputs do not fit each other"});
   }
   const int64_t channels = x.shape[1], height = x.shape[2], width = x.shape[3];
   const Tensor y = run.scratch(DType::kF32, {rois.shape[0], channels, rows, columns});
   for (int64_t r = 0; r < rois.shape[0]; ++r) {
     const int64_t image = batch[static_cast<size_t>(r)];
-    if (image < 0 || image >= x.shape[0]) run.fail("a region names an image that is not there");
+    if (image < 0 || image >= x.shape[0]) run.fail({"a region names an image that is not there"});
     const float* roi = rois.as<const float>() + r * 4;
     const double left = roi[0] * scale - shift, top = roi[1] * scale - shift;
     double roi_width = roi[2] * scale - shift - left, roi_height = roi[3] * scale - shift - top;
@@ -107,7 +107,7 @@ void roi_align(Run& run) {
     }
     const double bin_height = roi_height / static_cast<double>(rows),
                  bin_width = roi_width / static_cast<double>(columns);
-    if (!(std::fabs(bin_height) < kMost && std::fabs(bin_width) < kMost)) run.fail("a region is out of range");
+    if (!(std::fabs(bin_height) < kMost && std::fabs(bin_width) < kMost)) run.fail({"a region is out of range"});
     const int64_t down = ratio > 0 ? ratio : static_cast<int64_t>(std::ceil(bin_height));
     const int64_t across = ratio > 0 ? ratio : static_cast<int64_t>(std::ceil(bin_width));
     for (int64_t at = 0; at < channels * rows * columns; ++at) {

@@ -30,7 +30,7 @@ Equation parse(Run& run, const std::string& text) {
       begin = i + 1;
     }
   }
-  if (equation.terms.size() != static_cast<size_t>(run.inputs())) run.fail("'equation' has another number of terms");
+  if (equation.terms.size() != static_cast<size_t>(run.inputs())) run.fail({"'equation' has another number of terms"});
   std::map<char, int> seen;
   int widest = 0;
   for (size_t i = 0; i < equation.terms.size(); ++i) {
@@ -38,17 +38,17 @@ Equation parse(Run& run, const std::string& text) {
     const size_t dots = term.find("...");
     if (dots != std::string::npos) {
       const int hidden = run.input(static_cast<int>(i)).shape.rank() - static_cast<int>(term.size() - 3);
-      if (hidden < 0) run.fail("'equation' has more labels than an input has axes");
+      if (hidden < 0) run.fail({"'equation' has more labels than an input has axes"});
       std::string labels;
       for (int axis = hidden; axis > 0; --axis) labels += static_cast<char>(axis);
       term.replace(dots, 3, labels);
       widest = std::max(widest, hidden);
     }
     if (term.size() != static_cast<size_t>(run.input(static_cast<int>(i)).shape.rank())) {
-      run.fail("'equation' has another number of labels than an input has axes");
+      run.fail({"'equation' has another number of labels than an input has axes"});
     }
     for (const char c : term) {
-      if (c > 8 && !std::isalpha(static_cast<unsigned char>(c))) run.fail("'equation' has a label that is no letter");
+      if (c > 8 && !std::isalpha(static_cast<unsigned char>(c))) run.fail({"'equation' has a label that is no letter"});
       ++seen[c];
     }
   }
@@ -75,21 +75,21 @@ void einsum(Run& run) {
   std::string labels = equation.result;
   std::map<char, int64_t> sizes;
   for (size_t i = 0; i < equation.terms.size(); ++i) {
-    if (run.input(static_cast<int>(i)).dtype != dtype) run.fail("its inputs are of different types");
+    if (run.input(static_cast<int>(i)).dtype != dtype) run.fail({"its inputs are of different types"});
     for (size_t axis = 0; axis < equation.terms[i].size(); ++axis) {
       const char label = equation.terms[i][axis];
       const int64_t size = run.input(static_cast<int>(i)).shape[static_cast<int>(axis)];
       const auto [known, fresh] = sizes.emplace(label, size);
       if (!fresh && known->second == 1) known->second = size;
-      if (!fresh && size != 1 && known->second != size) run.fail("axes with the same label differ in size");
+      if (!fresh && size != 1 && known->second != size) run.fail({"axes with the same label differ in size"});
       if (labels.find(label) == std::string::npos) labels += label;
     }
   }
-  if (equation.terms.size() > kMaxOperands || labels.size() > kMaxLabels) run.unsupported("an equation so long");
+  if (equation.terms.size() > kMaxOperands || labels.size() > kMaxLabels) run.unsupported({"an equation so long"});
   std::vector<int64_t> dims;
   for (size_t i = 0; i < equation.result.size(); ++i) {
     const char label = equation.result[i];
-    if (!sizes.contains(label) || equation.result.find(label) != i) run.fail("'equation' has a wrong result");
+    if (!sizes.contains(label) || equation.result.find(label) != i) run.fail({"'equation' has a wrong result"});
     dims.push_back(sizes[label]);
   }
   std::vector<Tensor> inputs;

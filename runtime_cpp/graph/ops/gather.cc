@@ -10,7 +10,7 @@ namespace {
 int64_t within(const Run& run, int64_t index, int64_t size) {
   const int64_t positive = index < 0 ? index + size : index;
   if (positive < 0 || positive >= size) {
-    run.fail("index " + std::to_string(index) + " is outside an axis of " + std::to_string(size));
+    run.fail({"index ", index, " is outside an axis of ", size});
   }
   return positive;
 }
@@ -44,9 +44,9 @@ void gather_op(Run& run) {
 void gather_elements(Run& run) {
   const Tensor &x = run.input(0), &indices = run.input(1);
   const int rank = x.shape.rank(), axis = axis_of(run, run.attributes().integer("axis", 0), rank);
-  if (indices.shape.rank() != rank) run.fail("its inputs differ in rank");
+  if (indices.shape.rank() != rank) run.fail({"its inputs differ in rank"});
   for (int i = 0; i < rank; ++i) {
-    if (i != axis && indices.shape[i] > x.shape[i]) run.fail("the indices reach beyond the data");
+    if (i != axis && indices.shape[i] > x.shape[i]) run.fail({"the indices reach beyond the data"});
   }
   const std::vector<int64_t> places = run.integers(1);
   const Strides strides = strides_of(x.shape), own = strides_of(indices.shape);
@@ -71,15 +71,15 @@ void gather_nd(Run& run) {
   const int64_t batch_dims = run.attributes().integer("batch_dims", 0);
   const int rank = indices.shape.rank();
   if (rank < 1 || batch_dims < 0 || batch_dims >= rank || batch_dims > x.shape.rank()) {
-    run.fail("'batch_dims' does not fit its inputs");
+    run.fail({"'batch_dims' does not fit its inputs"});
   }
   const int64_t depth = indices.shape[rank - 1];
-  if (depth + batch_dims > x.shape.rank()) run.fail("the indices have more coordinates than the data has axes");
+  if (depth + batch_dims > x.shape.rank()) run.fail({"the indices have more coordinates than the data has axes"});
   const auto fixed = static_cast<size_t>(batch_dims + depth), batch_axes = static_cast<size_t>(batch_dims);
   const Shape shape = joined(indices.shape.dims().first(static_cast<size_t>(rank - 1)), x.shape.dims().subspan(fixed));
   int64_t batches = 1, row = size_of(x.dtype), per_batch = 1;
   for (size_t i = 0; i < batch_axes; ++i) {
-    if (indices.shape.dims()[i] != x.shape.dims()[i]) run.fail("the batch axes differ");
+    if (indices.shape.dims()[i] != x.shape.dims()[i]) run.fail({"the batch axes differ"});
     batches *= x.shape.dims()[i];
   }
   for (const int64_t dim : x.shape.dims().subspan(fixed)) row *= dim;

@@ -28,7 +28,7 @@ struct Stack {
   Shape result;
 
   Stack(const Run& run, Shape a, Shape b) {
-    if (a.rank() < 1 || b.rank() < 1) run.fail("a factor is a single number");
+    if (a.rank() < 1 || b.rank() < 1) run.fail({"a factor is a single number"});
     const bool row = a.rank() == 1, column = b.rank() == 1;
     if (row) a = {1, a[0]};
     if (column) b = {b[0], 1};
@@ -36,7 +36,7 @@ struct Stack {
     k = a[a.rank() - 1];
     n = b[b.rank() - 1];
     if (b[b.rank() - 2] != k) {
-      run.fail("factors with " + std::to_string(k) + " columns and " + std::to_string(b[b.rank() - 2]) + " rows");
+      run.fail({"factors with ", k, " columns and ", b[b.rank() - 2], " rows"});
     }
     batch_a = Shape(a.dims().first(static_cast<size_t>(a.rank() - 2)));
     batch_b = Shape(b.dims().first(static_cast<size_t>(b.rank() - 2)));
@@ -101,7 +101,7 @@ Tensor multiply_floats(Run& run, const Stack& stack, const Tensor& a) {
 
 void matmul(Run& run) {
   const DType dtype = run.input(0).dtype;
-  if (run.input(1).dtype != dtype) run.fail("its factors are of different types");
+  if (run.input(1).dtype != dtype) run.fail({"its factors are of different types"});
   const Tensor a = run.wide_input(0);
   const Stack stack(run, a.shape, run.input(1).shape);
   if (a.dtype == DType::kF32) return run.give(0, multiply_floats(run, stack, a), dtype);
@@ -118,15 +118,15 @@ Tensor transposed(Run& run, const Tensor& x) {
 
 void gemm(Run& run) {
   const DType dtype = run.input(0).dtype;
-  if (run.input(1).dtype != dtype) run.fail("its factors are of different types");
+  if (run.input(1).dtype != dtype) run.fail({"its factors are of different types"});
   Tensor a = run.wide_input(0);
   const Shape b = run.input(1).shape;
-  if (a.shape.rank() != 2 || b.rank() != 2) run.fail("its factors are no matrices");
+  if (a.shape.rank() != 2 || b.rank() != 2) run.fail({"its factors are no matrices"});
   if (run.attributes().flag("transA")) a = transposed(run, a);
   const bool trans_b = run.attributes().flag("transB");
   const double alpha = run.attributes().number("alpha", 1), beta = run.attributes().number("beta", 1);
   const int64_t m = a.shape[0], k = a.shape[1], n = b[trans_b ? 0 : 1];
-  if (b[trans_b ? 1 : 0] != k) run.fail("its factors do not fit each other");
+  if (b[trans_b ? 1 : 0] != k) run.fail({"its factors do not fit each other"});
   Tensor y = run.scratch(a.dtype, {m, n});
   if (a.dtype == DType::kF32) {
     const Tensor packed = run.derived(1, [&] {
@@ -154,7 +154,7 @@ void gemm(Run& run) {
       return;
     }
     const std::array<Shape, 2> shapes = {y.shape, c.shape};
-    if (!(broadcast(shapes) == y.shape)) run.fail("what is added does not fit the product");
+    if (!(broadcast(shapes) == y.shape)) run.fail({"what is added does not fit the product"});
     map_pairs<T, T>(run.pool(), y, c, y, [=](T x, T added) { return plus(scale(x, alpha), scale(added, beta)); });
   });
   run.give(0, y, dtype);
@@ -169,7 +169,7 @@ Tensor shifted(Run& run, int input, int zero_point, bool by_column) {
   if (!by_column && zero.shape.rank() == 1 && zero.elements() > 1) shape = {zero.elements(), 1};
   if (zero.elements() == 1) shape = Shape();
   const std::array<Shape, 2> shapes = {x.shape, shape};
-  if (!(broadcast(shapes) == x.shape)) run.fail("a zero point does not fit its matrix");
+  if (!(broadcast(shapes) == x.shape)) run.fail({"a zero point does not fit its matrix"});
   const Tensor y = run.scratch(DType::kI64, x.shape);
   map_pairs<int64_t, int64_t>(run.pool(), x, zero.reshaped(shape), y, [](int64_t a, int64_t b) { return minus(a, b); });
   return y;
@@ -185,7 +185,7 @@ void qlinear_matmul(Run& run) {
   const Tensor product = multiply_stack<int64_t>(run, Stack(run, a.shape, b.shape), a, b);
   const DType dtype = run.input(7).dtype;
   const Tensor a_scale = run.input_as(1, DType::kF64), b_scale = run.input_as(4, DType::kF64);
-  if (a_scale.elements() != 1 || b_scale.elements() != 1) run.unsupported("a scale for each row or column");
+  if (a_scale.elements() != 1 || b_scale.elements() != 1) run.unsupported({"a scale for each row or column"});
   const double scale = *a_scale.as<const double>() * *b_scale.as<const double>() / run.number(6);
   const auto zero = static_cast<double>(run.integer(7));
   const double least = dtype == DType::kI8 ? -128 : 0, most = dtype == DType::kI8 ? 127 : 255;

@@ -29,26 +29,26 @@ void transpose_op(Run& run) {
   std::vector<int64_t> sorted = perm;
   std::sort(sorted.begin(), sorted.end());
   for (size_t i = 0; i < sorted.size(); ++i) {
-    if (sorted[i] != static_cast<int64_t>(i)) run.fail("'perm' is not a permutation");
+    if (sorted[i] != static_cast<int64_t>(i)) run.fail({"'perm' is not a permutation"});
   }
-  if (perm.size() != static_cast<size_t>(x.shape.rank())) run.fail("'perm' does not have the input's rank");
+  if (perm.size() != static_cast<size_t>(x.shape.rank())) run.fail({"'perm' does not have the input's rank"});
   run.give(0, permuted(run, x, perm));
 }
 
 void concat(Run& run) {
   const Tensor& first = run.input(0);
-  if (!run.attributes().has("axis")) run.fail("'axis' is missing");
+  if (!run.attributes().has("axis")) run.fail({"'axis' is missing"});
   const int axis = axis_of(run, run.attributes().integer("axis", 0), first.shape.rank());
   Shape shape = first.shape;
   for (int i = 1; i < run.inputs(); ++i) {
     const Tensor& x = run.input(i);
     if (x.dtype != first.dtype || x.shape.rank() != shape.rank()) {
-      run.fail("input " + std::to_string(i) + " differs from the first in type or rank");
+      run.fail({"input ", i, " differs from the first in type or rank"});
     }
     shape[axis] += x.shape[axis];
     Shape same = x.shape;
     same[axis] = shape[axis];
-    if (!(same == shape)) run.fail("input " + std::to_string(i) + " differs from the first outside the axis");
+    if (!(same == shape)) run.fail({"input ", i, " differs from the first outside the axis"});
   }
   const Tensor y = run.make(0, first.dtype, shape);
   const AxisView view(shape, axis);
@@ -77,13 +77,13 @@ void split(Run& run) {
     const int64_t count = run.outputs(), size = (x.shape[axis] + count - 1) / std::max<int64_t>(1, count);
     for (int64_t i = 0; i < count; ++i) sizes.push_back(std::clamp<int64_t>(x.shape[axis] - i * size, 0, size));
   }
-  if (sizes.size() != static_cast<size_t>(run.outputs())) run.fail("it has another number of sizes than of outputs");
+  if (sizes.size() != static_cast<size_t>(run.outputs())) run.fail({"it has another number of sizes than of outputs"});
   int64_t total = 0;
   for (const int64_t size : sizes) {
-    if (size < 0 || size > x.shape[axis]) run.fail("a piece is negative or larger than the axis");
+    if (size < 0 || size > x.shape[axis]) run.fail({"a piece is negative or larger than the axis"});
     total += size;
   }
-  if (total != x.shape[axis]) run.fail("the pieces do not add up to the axis of " + shape_text(x.shape));
+  if (total != x.shape[axis]) run.fail({"the pieces do not add up to the axis of ", shape_text(x.shape)});
   const AxisView view(x.shape, axis);
   int64_t column = 0;
   for (size_t i = 0; i < sizes.size(); ++i) {
@@ -109,7 +109,7 @@ void slice(Run& run) {
     std::iota(axes.begin(), axes.end(), 0);
   }
   if (starts.size() != ends.size() || starts.size() != axes.size() || (run.has(4) && steps.size() != starts.size())) {
-    run.fail("starts, ends, axes and steps differ in length");
+    run.fail({"starts, ends, axes and steps differ in length"});
   }
   Shape shape = x.shape;
   Strides strides = strides_of(x.shape);
@@ -117,9 +117,9 @@ void slice(Run& run) {
   std::array<bool, Shape::kMaxRank> seen{};
   for (size_t i = 0; i < starts.size(); ++i) {
     const int axis = axis_of(run, axes[i], rank);
-    if (std::exchange(seen[static_cast<size_t>(axis)], true)) run.fail("an axis stands twice");
+    if (std::exchange(seen[static_cast<size_t>(axis)], true)) run.fail({"an axis stands twice"});
     const int64_t size = x.shape[axis], step = run.has(4) ? steps[i] : 1;
-    if (step == 0 || step == INT64_MIN) run.fail("a step is 0 or out of range");
+    if (step == 0 || step == INT64_MIN) run.fail({"a step is 0 or out of range"});
     const auto positive = [size](int64_t at) { return at < 0 ? at + size : at; };
     const int64_t start = std::clamp<int64_t>(positive(starts[i]), 0, step > 0 ? size : std::max<int64_t>(0, size - 1));
     const int64_t end = std::clamp<int64_t>(positive(ends[i]), step > 0 ? 0 : -1, size);
@@ -136,7 +136,7 @@ void expand(Run& run) {
   const Tensor& x = run.input(0);
   const std::vector<int64_t> wanted = run.integers(1);
   for (const int64_t dim : wanted) {
-    if (dim < 0) run.fail("the shape has a negative dimension");
+    if (dim < 0) run.fail({"the shape has a negative dimension"});
   }
   const std::array<Shape, 2> shapes = {x.shape, Shape(std::span<const int64_t>(wanted))};
   const Shape shape = broadcast(shapes);
@@ -152,11 +152,11 @@ void expand(Run& run) {
 void tile(Run& run) {
   const Tensor& x = run.input(0);
   const std::vector<int64_t> repeats = run.integers(1);
-  if (repeats.size() != static_cast<size_t>(x.shape.rank())) run.fail("it has another number of repeats than axes");
+  if (repeats.size() != static_cast<size_t>(x.shape.rank())) run.fail({"it has another number of repeats than axes"});
   Shape shape = x.shape;
   for (int axis = 0; axis < shape.rank(); ++axis) {
     const int64_t times = repeats[static_cast<size_t>(axis)];
-    if (times < 0 || __builtin_mul_overflow(shape[axis], times, &shape[axis])) run.fail("the result is too large");
+    if (times < 0 || __builtin_mul_overflow(shape[axis], times, &shape[axis])) run.fail({"the result is too large"});
   }
   const Tensor y = run.make(0, x.dtype, shape);
   if (y.elements() == 0) return;
@@ -187,9 +187,9 @@ void pad(Run& run) {
     axes.resize(static_cast<size_t>(x.shape.rank()));
     std::iota(axes.begin(), axes.end(), 0);
   }
-  if (pads.size() != 2 * axes.size()) run.fail("it has another number of pads than twice the axes");
+  if (pads.size() != 2 * axes.size()) run.fail({"it has another number of pads than twice the axes"});
   const std::string mode = run.attributes().text("mode", "constant");
-  if (mode != "constant" && mode != "edge" && mode != "reflect" && mode != "wrap") run.fail("'mode' is not known");
+  if (mode != "constant" && mode != "edge" && mode != "reflect" && mode != "wrap") run.fail({"'mode' is not known"});
   Shape shape = x.shape;
   std::array<int64_t, Shape::kMaxRank> before{};
   for (size_t i = 0; i < axes.size(); ++i) {
@@ -198,7 +198,7 @@ void pad(Run& run) {
     int64_t sum = 0;
     if (__builtin_add_overflow(pads[i], pads[i + axes.size()], &sum) ||
         __builtin_add_overflow(sum, x.shape[axis], &shape[axis]) || shape[axis] < 0) {
-      run.fail("an axis would have a negative size or one out of range");
+      run.fail({"an axis would have a negative size or one out of range"});
     }
   }
   const Tensor y = run.make(0, x.dtype, shape);
@@ -211,7 +211,7 @@ void pad(Run& run) {
     }
   }
   const Tensor fill = run.has(2) ? run.input_as(2, x.dtype) : Tensor();
-  if (fill.defined && fill.elements() != 1) run.fail("the fill is not one number");
+  if (fill.defined && fill.elements() != 1) run.fail({"the fill is not one number"});
   copy_mapped(x, maps, fill.data, y);
 }
 
@@ -219,9 +219,10 @@ void depth_to_space(Run& run) {
   const Tensor& x = run.input(0);
   const int64_t block = run.attributes().integer("blocksize", 0);
   const std::string mode = run.attributes().text("mode", "DCR");
-  if (x.shape.rank() != 4) run.fail("its input is not (batch, channels, height, width)");
+  if (x.shape.rank() != 4) run.fail({"its input is not (batch, channels, height, width)"});
   const Shape& s = x.shape;
-  if (block < 1 || block > 1 << 20 || s[1] % (block * block) != 0) run.fail("'blocksize' does not divide the channels");
+  if (block < 1 || block > 1 << 20 || s[1] % (block * block) != 0)
+    run.fail({"'blocksize' does not divide the channels"});
   const int64_t channels = s[1] / (block * block);
   const bool depth_first = mode == "DCR";
   const Shape split =
@@ -235,10 +236,10 @@ void space_to_depth(Run& run) {
   const Tensor& x = run.input(0);
   const int64_t block = run.attributes().integer("blocksize", 0);
   const std::string mode = run.attributes().text("mode", "DCR");
-  if (x.shape.rank() != 4) run.fail("its input is not (batch, channels, height, width)");
+  if (x.shape.rank() != 4) run.fail({"its input is not (batch, channels, height, width)"});
   const Shape& s = x.shape;
   if (block < 1 || block > 1 << 20 || s[2] % block != 0 || s[3] % block != 0) {
-    run.fail("'blocksize' does not divide height and width");
+    run.fail({"'blocksize' does not divide height and width"});
   }
   const Shape split = {s[0], s[1], s[2] / block, block, s[3] / block, block};
   constexpr std::array<int64_t, 6> kDepth = {0, 3, 5, 1, 2, 4}, kColumn = {0, 1, 3, 5, 2, 4};
@@ -249,7 +250,7 @@ void space_to_depth(Run& run) {
 void trilu(Run& run) {
   const Tensor& x = run.input(0);
   const int rank = x.shape.rank();
-  if (rank < 2) run.fail("its input is no matrix");
+  if (rank < 2) run.fail({"its input is no matrix"});
   const bool upper = run.attributes().flag("upper", true);
   const int64_t rows = x.shape[rank - 2], columns = x.shape[rank - 1];
   const int64_t k = std::clamp<int64_t>(run.has(1) ? run.integer(1) : 0, -rows - 1, columns + 1);
@@ -268,15 +269,15 @@ void reverse_sequence(Run& run) {
   const std::vector<int64_t> lengths = run.integers(1);
   const int64_t time_axis = run.attributes().integer("time_axis", 0);
   if (x.shape.rank() < 2 || time_axis + run.attributes().integer("batch_axis", 1) != 1) {
-    run.fail("time and batch are not its first two axes");
+    run.fail({"time and batch are not its first two axes"});
   }
   const int64_t times = x.shape[static_cast<int>(time_axis)], batch = x.shape[static_cast<int>(1 - time_axis)];
-  if (lengths.size() != static_cast<size_t>(batch)) run.fail("it has another number of lengths than rows");
+  if (lengths.size() != static_cast<size_t>(batch)) run.fail({"it has another number of lengths than rows"});
   const int64_t row = times * batch == 0 ? 0 : x.bytes() / (times * batch);
   const Tensor y = run.make(0, x.dtype, x.shape);
   for (int64_t b = 0; b < batch; ++b) {
     const int64_t length = lengths[static_cast<size_t>(b)];
-    if (length < 0 || length > times) run.fail("a length is outside the time axis");
+    if (length < 0 || length > times) run.fail({"a length is outside the time axis"});
     for (int64_t t = 0; t < times; ++t) {
       const auto at = [&](int64_t time) { return (time_axis == 0 ? time * batch + b : b * times + time) * row; };
       std::memcpy(y.as<std::byte>() + at(t), x.as<const std::byte>() + at(t < length ? length - 1 - t : t),

@@ -25,7 +25,7 @@ Moments moments_of(const float* x, int64_t n) {
 // A vector with one number a channel.
 Tensor channel_input(Run& run, int input, int64_t channels) {
   const Tensor tensor = run.input_as(input, DType::kF32);
-  if (tensor.elements() != channels) run.fail("input " + std::to_string(input) + " has not one number a channel");
+  if (tensor.elements() != channels) run.fail({"input ", input, " has not one number a channel"});
   return tensor;
 }
 
@@ -84,10 +84,10 @@ void batch_normalization(Run& run) {
 void normalize_groups(Run& run, int64_t groups) {
   const DType dtype = run.input(0).dtype;
   const Tensor x = run.input_as(0, DType::kF32);
-  if (x.shape.rank() < 2) run.fail("its input has no channels");
+  if (x.shape.rank() < 2) run.fail({"its input has no channels"});
   const int64_t channels = x.shape[1];
   if (groups == 0) groups = channels;
-  if (groups < 1 || channels % groups != 0) run.fail("'num_groups' does not divide the channels");
+  if (groups < 1 || channels % groups != 0) run.fail({"'num_groups' does not divide the channels"});
   const double epsilon = run.attributes().number("epsilon", 1e-5);
   const Tensor scale = channel_input(run, 1, channels), bias = channel_input(run, 2, channels);
   const Tensor y = run.scratch(DType::kF32, x.shape);
@@ -134,7 +134,7 @@ struct Rows {
 Tensor scaled(Run& run, Tensor y, int scale, int bias) {
   const auto same = [&](const Tensor& other) {
     const std::array<Shape, 2> shapes = {y.shape, other.shape};
-    if (!(broadcast(shapes) == y.shape)) run.fail("its scale or bias does not broadcast to its input");
+    if (!(broadcast(shapes) == y.shape)) run.fail({"its scale or bias does not broadcast to its input"});
   };
   const Tensor factor = run.input_as(scale, DType::kF32);
   same(factor);
@@ -193,10 +193,10 @@ void rms_normalization(Run& run) {
 void lrn(Run& run) {
   const DType dtype = run.input(0).dtype;
   const Tensor x = run.input_as(0, DType::kF32);
-  if (x.shape.rank() < 2) run.fail("its input has no channels");
+  if (x.shape.rank() < 2) run.fail({"its input has no channels"});
   const AxisView view(x.shape, 1);
   const int64_t size = run.attributes().integer("size", 1);
-  if (size < 1 || size > int64_t{1} << 31) run.fail("'size' is out of range");
+  if (size < 1 || size > int64_t{1} << 31) run.fail({"'size' is out of range"});
   const double alpha = run.attributes().number("alpha", 1e-4), beta = run.attributes().number("beta", 0.75),
                bias = run.attributes().number("bias", 1);
   const Tensor y = run.scratch(DType::kF32, x.shape);
@@ -218,7 +218,7 @@ void lp_normalization(Run& run) {
   const DType dtype = run.input(0).dtype;
   const Tensor x = run.input_as(0, DType::kF32);
   const int64_t p = run.attributes().integer("p", 2);
-  if (p != 1 && p != 2) run.unsupported("a norm other than 1 and 2");
+  if (p != 1 && p != 2) run.unsupported({"a norm other than 1 and 2"});
   const AxisView view(x.shape, axis_of(run, run.attributes().integer("axis", -1), x.shape.rank()));
   const Tensor y = run.scratch(DType::kF32, x.shape);
   for (int64_t line = 0; line < view.outer * view.inner; ++line) {

@@ -113,7 +113,7 @@ template <class F>
 void global_pool(Run& run, F pool) {
   const DType dtype = run.input(0).dtype;
   const Tensor x = run.input_as(0, DType::kF32);
-  if (x.shape.rank() < 2) run.fail("its input has no channels");
+  if (x.shape.rank() < 2) run.fail({"its input has no channels"});
   Shape shape = x.shape;
   for (int axis = 2; axis < shape.rank(); ++axis) shape[axis] = 1;
   const Tensor y = run.scratch(DType::kF32, shape);
@@ -154,17 +154,18 @@ void max_unpool(Run& run) {
   const size_t count = kernel.size();
   if (x.shape.rank() != static_cast<int>(count) + 2 || static_cast<int64_t>(indices.size()) != x.elements() ||
       (!strides.empty() && strides.size() != count) || (!pads.empty() && pads.size() != 2 * count)) {
-    run.fail("its inputs and attributes do not fit each other");
+    run.fail({"its inputs and attributes do not fit each other"});
   }
   Shape inner = x.shape;
   for (size_t i = 0; i < count; ++i) {
     int64_t& size = inner[static_cast<int>(i) + 2];
-    if (__builtin_mul_overflow(size - 1, strides.empty() ? 1 : strides[i], &size)) run.fail("its result is too large");
+    if (__builtin_mul_overflow(size - 1, strides.empty() ? 1 : strides[i], &size))
+      run.fail({"its result is too large"});
     size += kernel[i] - (pads.empty() ? 0 : pads[i] + pads[i + count]);
   }
   const std::vector<int64_t> wanted = run.integers(2);
   const Shape shape = wanted.empty() ? inner : Shape(std::span<const int64_t>(wanted));
-  if (shape.rank() != inner.rank()) run.fail("the output shape has another rank");
+  if (shape.rank() != inner.rank()) run.fail({"the output shape has another rank"});
   const Tensor y = run.make(0, x.dtype, shape);
   const Strides from = strides_of(inner), to = strides_of(shape);
   with_bytes(x.dtype, [&](auto zero) {
@@ -175,7 +176,7 @@ void max_unpool(Run& run) {
       for (size_t axis = 0; axis < static_cast<size_t>(shape.rank()); ++axis) {
         const int64_t at = from[axis] == 0 ? 0 : rest / from[axis];
         rest -= at * from[axis];
-        if (at < 0 || at >= shape[static_cast<int>(axis)]) run.fail("an index is outside the result");
+        if (at < 0 || at >= shape[static_cast<int>(axis)]) run.fail({"an index is outside the result"});
         offset += at * to[axis];
       }
       y.as<T>()[offset] = x.as<const T>()[i];

@@ -20,7 +20,7 @@ struct Scales {
     view = AxisView(x, axis);
     if (scale.rank() == 1) {
       kind = Kind::kAxis;
-      if (scale[0] != view.size) run.fail("its scale has another length than the axis");
+      if (scale[0] != view.size) run.fail({"its scale has another length than the axis"});
       return;
     }
     kind = Kind::kBlocks;
@@ -30,7 +30,7 @@ struct Scales {
     if (blocks > 0) same[axis] = x[axis];
     if (block == 0 && blocks > 0) block = (view.size + blocks - 1) / blocks;
     if (!(same == x) || block < 1 || (view.size + block - 1) / block != blocks)
-      run.fail("its scale does not fit its input");
+      run.fail({"its scale does not fit its input"});
   }
 
   int64_t of(int64_t at) const {
@@ -43,7 +43,7 @@ struct Scales {
 
 Tensor zero_point(Run& run, const Tensor& scale) {
   const Tensor zero = run.input_as(2, DType::kF32);
-  if (zero.elements() != scale.elements()) run.fail("its zero point has another shape than its scale");
+  if (zero.elements() != scale.elements()) run.fail({"its zero point has another shape than its scale"});
   return zero;
 }
 
@@ -55,7 +55,7 @@ void quantize(Run& run) {
   type.storage = run.has(2) ? run.input(2).dtype : DType::kU8;
   if (!name.empty()) {
     const std::optional<ValueType> named = value_type_from_text(name);
-    if (!named) run.unsupported("the type '" + name + "'");
+    if (!named) run.unsupported({"the type '", name, "'"});
     type = *named;
   }
   const Scales scales(run, x.shape, scale.shape);
@@ -81,7 +81,7 @@ void dequantize(Run& run) {
   DType dtype = run.input(1).dtype;
   if (!name.empty()) {
     const std::optional<ValueType> named = value_type_from_text(name);
-    if (!named || !is_float(named->storage)) run.unsupported("the type '" + name + "'");
+    if (!named || !is_float(named->storage)) run.unsupported({"the type '", name, "'"});
     dtype = named->storage;
   }
   const Tensor y = run.scratch(DType::kF32, x.shape);

@@ -35,7 +35,7 @@ void fill(Run& run, const Shape& shape, DType otherwise, Draw draw) {
   if (run.attributes().has("dtype")) {
     const std::string name = run.attributes().text("dtype", "");
     const std::optional<DType> known = dtype_from_text(name);
-    if (!known || !is_float(*known)) run.unsupported("the type '" + name + "'");
+    if (!known || !is_float(*known)) run.unsupported({"the type '", name, "'"});
     dtype = *known;
   }
   uint64_t own = static_cast<uint64_t>(number_cast<int64_t>(run.attributes().number("seed", 0) * 1024));

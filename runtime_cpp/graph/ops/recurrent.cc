@@ -15,7 +15,7 @@ Activation activation_of(const Run& run, const std::string& name) {
   if (name == "Sigmoid") return [](float x) { return 1 / (1 + std::exp(-x)); };
   if (name == "Tanh") return [](float x) { return std::tanh(x); };
   if (name == "Relu") return [](float x) { return x > 0 ? x : 0; };
-  run.unsupported("the activation '" + name + "'");
+  run.unsupported({"the activation '", name, "'"});
 }
 
 // What the three ops have in common; all tensors are f32.
@@ -36,36 +36,36 @@ struct Recurrence {
     recurrent = run.input_as(2, DType::kF32);
     const std::string direction = attributes.text("direction", "forward");
     if (direction != "forward" && direction != "reverse" && direction != "bidirectional") {
-      run.fail("'direction' is not known");
+      run.fail({"'direction' is not known"});
     }
     directions = direction == "bidirectional" ? 2 : 1;
     backwards_only = direction == "reverse";
     batch_first = attributes.flag("layout");
     clip = static_cast<float>(attributes.number("clip", 0));
     if (x.shape.rank() != 3 || weight.shape.rank() != 3 || recurrent.shape.rank() != 3)
-      run.fail("an input is not of rank 3");
+      run.fail({"an input is not of rank 3"});
     hidden = attributes.integer("hidden_size", recurrent.shape[2]);
     times = x.shape[batch_first ? 1 : 0];
     batch = x.shape[batch_first ? 0 : 1];
     width = x.shape[2];
-    if (hidden != recurrent.shape[2]) run.fail("'hidden_size' does not fit its weights");
+    if (hidden != recurrent.shape[2]) run.fail({"'hidden_size' does not fit its weights"});
     if (!(weight.shape == Shape{directions, gates * hidden, width}) ||
         !(recurrent.shape == Shape{directions, gates * hidden, hidden})) {
-      run.fail("its weights do not fit its input");
+      run.fail({"its weights do not fit its input"});
     }
     if (run.has(3)) {
       bias = run.input_as(3, DType::kF32);
-      if (bias.elements() != directions * 2 * gates * hidden) run.fail("its bias does not fit its weights");
+      if (bias.elements() != directions * 2 * gates * hidden) run.fail({"its bias does not fit its weights"});
     }
     int64_t room = 0;
     if (__builtin_mul_overflow(batch, 4 * directions * std::max<int64_t>(1, hidden), &room))
-      run.fail("it is too large");
+      run.fail({"it is too large"});
     run.expect_room(room);
     lengths = run.integers(4);
     if (lengths.empty()) lengths.assign(static_cast<size_t>(batch), times);
-    if (static_cast<int64_t>(lengths.size()) != batch) run.fail("it has another number of lengths than rows");
+    if (static_cast<int64_t>(lengths.size()) != batch) run.fail({"it has another number of lengths than rows"});
     for (const int64_t length : lengths) {
-      if (length < 0 || length > times) run.fail("a length is outside the time axis");
+      if (length < 0 || length > times) run.fail({"a length is outside the time axis"});
     }
     const std::span<const std::string> named = attributes.texts("activations");
     for (int64_t d = 0; d < directions; ++d) {
@@ -98,7 +98,7 @@ struct Recurrence {
     std::vector<float> values(static_cast<size_t>(batch * hidden), 0.0f);
     if (!run.has(input)) return values;
     const Tensor initial = run.input_as(input, DType::kF32);
-    if (initial.elements() != directions * batch * hidden) run.fail("an initial state does not fit");
+    if (initial.elements() != directions * batch * hidden) run.fail({"an initial state does not fit"});
     for (int64_t b = 0; b < batch; ++b) {
       const int64_t row = batch_first ? b * directions + direction : direction * batch + b;
       std::copy_n(initial.as<const float>() + row * hidden, hidden, values.begin() + b * hidden);
@@ -206,10 +206,10 @@ void gru(Run& run) {
 
 void lstm(Run& run) {
   const Recurrence r(run, 4, {"Sigmoid", "Tanh", "Tanh"});
-  if (run.attributes().flag("input_forget")) run.unsupported("input_forget");
+  if (run.attributes().flag("input_forget")) run.unsupported({"input_forget"});
   const int64_t n = r.hidden;
   const Tensor peep = run.has(7) ? run.input_as(7, DType::kF32) : Tensor();
-  if (peep.defined && peep.elements() != r.directions * 3 * n) run.fail("its peepholes do not fit");
+  if (peep.defined && peep.elements() != r.directions * 3 * n) run.fail({"its peepholes do not fit"});
   const Tensor last = run.scratch(DType::kF32, r.state_shape());
   std::vector<std::vector<float>> cells;
   for (int64_t d = 0; d < r.directions; ++d) cells.push_back(r.state(run, 6, d));

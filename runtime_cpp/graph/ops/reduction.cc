@@ -180,7 +180,7 @@ void arg_extreme(Run& run) {
   const int axis = axis_of(run, run.attributes().integer("axis", 0), x.shape.rank());
   const bool last = run.attributes().flag("select_last_index"), keep = run.attributes().flag("keepdims", true);
   const AxisView view(x.shape, axis);
-  if (view.size == 0 && view.outer * view.inner != 0) run.fail("the axis is empty");
+  if (view.size == 0 && view.outer * view.inner != 0) run.fail({"the axis is empty"});
   std::vector<int64_t> dims;
   for (int i = 0; i < x.shape.rank(); ++i) {
     if (i != axis)

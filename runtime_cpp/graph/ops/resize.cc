@@ -109,7 +109,7 @@ std::vector<ResizeAxis> axes_of(Run& run, const Shape& x, const std::vector<doub
     for (int axis = 0; axis < x.rank(); ++axis) named.push_back(axis);
   }
   const size_t count = sizes.empty() ? scales.size() : sizes.size();
-  if (count != named.size()) run.fail("it has another number of sizes or scales than axes");
+  if (count != named.size()) run.fail({"it has another number of sizes or scales than axes"});
   const std::string policy = run.attributes().text("keep_aspect_ratio_policy", "stretch");
   double common = policy == "not_larger" ? HUGE_VAL : 0;
   for (size_t i = 0; i < named.size(); ++i) {
@@ -117,7 +117,7 @@ std::vector<ResizeAxis> axes_of(Run& run, const Shape& x, const std::vector<doub
     axis.scale = sizes.empty() ? scales[i] : static_cast<double>(sizes[i]) / static_cast<double>(axis.in);
     const double out =
         sizes.empty() ? std::floor(static_cast<double>(axis.in) * axis.scale) : static_cast<double>(sizes[i]);
-    if (!(axis.scale > 0) || !(out >= 0) || out > 0x1p40) run.fail("a size or scale is out of range");
+    if (!(axis.scale > 0) || !(out >= 0) || out > 0x1p40) run.fail({"a size or scale is out of range"});
     axis.out = static_cast<int64_t>(out);
     if (roi.size() == 2 * named.size()) {
       axis.start = roi[i];
@@ -212,10 +212,10 @@ void resize(Run& run) {
   rule.antialias = attributes.flag("antialias");
   rule.exclude_outside = attributes.flag("exclude_outside");
   std::vector<double> scales = doubles(run, 2);
-  if (scales.empty() == !run.has(3)) run.fail("it needs sizes or scales, and not both");
+  if (scales.empty() == !run.has(3)) run.fail({"it needs sizes or scales, and not both"});
   const std::vector<ResizeAxis> axes = axes_of(run, run.input(0).shape, scales, run.integers(3), doubles(run, 1));
   if (rule.mode == "nearest") return resize_nearest(run, axes, rule);
-  if (rule.mode != "linear" && rule.mode != "cubic") run.fail("'mode' is not known");
+  if (rule.mode != "linear" && rule.mode != "cubic") run.fail({"'mode' is not known"});
   resize_smooth(run, axes, rule);
 }
 
@@ -295,7 +295,7 @@ void grid_sample(Run& run) {
   std::string mode = run.attributes().text("mode", "linear");
   if (mode == "bilinear") mode = "linear";
   if (mode == "bicubic") mode = "cubic";
-  if (mode != "linear" && mode != "cubic" && mode != "nearest") run.fail("'mode' is not known");
+  if (mode != "linear" && mode != "cubic" && mode != "nearest") run.fail({"'mode' is not known"});
   const std::string padding = run.attributes().text("padding_mode", "zeros");
   GridRule rule;
   rule.align_corners = run.attributes().flag("align_corners");
@@ -304,7 +304,7 @@ void grid_sample(Run& run) {
                                            : GridRule::Padding::kZeros;
   if (axes < 1 || axes > 3 || grid.shape.rank() != axes + 2 || grid.shape[axes + 1] != axes ||
       grid.shape[0] != x.shape[0]) {
-    run.fail("its grid does not fit its input");
+    run.fail({"its grid does not fit its input"});
   }
   std::vector<int64_t> dims = {x.shape[0], x.shape[1]};
   int64_t places = 1, plane = 1;
@@ -313,7 +313,7 @@ void grid_sample(Run& run) {
     places *= grid.shape[axis + 1];
     plane *= x.shape[axis + 2];
   }
-  if (plane == 0) run.fail("its input is empty");
+  if (plane == 0) run.fail({"its input is empty"});
   const Tensor y = run.scratch(DType::kF32, Shape(std::span<const int64_t>(dims)));
   const int64_t channels = x.shape[1];
   parallel_for(run.pool(), x.shape[0] * places, 64, [&](int64_t begin, int64_t end, int) {

@@ -15,7 +15,7 @@ Combine combine_of(const Run& run) {
   if (name == "add") return Combine::kAdd;
   if (name == "mul") return Combine::kMultiply;
   if (name == "max") return Combine::kMax;
-  if (name != "min") run.fail("'reduction' is not known");
+  if (name != "min") run.fail({"'reduction' is not known"});
   return Combine::kMin;
 }
 
@@ -38,7 +38,7 @@ T combined(Combine combine, T old, T update) {
 int64_t within(const Run& run, int64_t index, int64_t size) {
   const int64_t positive = index < 0 ? index + size : index;
   if (positive < 0 || positive >= size) {
-    run.fail("index " + std::to_string(index) + " is outside an axis of " + std::to_string(size));
+    run.fail({"index ", index, " is outside an axis of ", size});
   }
   return positive;
 }
@@ -56,10 +56,10 @@ void scatter_elements(Run& run) {
   const Tensor y = copy_of_data(run), updates = run.wide_input(2);
   const int rank = y.shape.rank(), axis = axis_of(run, run.attributes().integer("axis", 0), rank);
   if (!(updates.shape == indices.shape) || indices.shape.rank() != rank || updates.dtype != y.dtype) {
-    run.fail("its inputs do not fit each other");
+    run.fail({"its inputs do not fit each other"});
   }
   for (int i = 0; i < rank; ++i) {
-    if (i != axis && indices.shape[i] > y.shape[i]) run.fail("the indices reach beyond the data");
+    if (i != axis && indices.shape[i] > y.shape[i]) run.fail({"the indices reach beyond the data"});
   }
   const Combine combine = combine_of(run);
   const std::vector<int64_t> places = run.integers(1);
@@ -86,12 +86,12 @@ void scatter_nd(Run& run) {
   const Tensor y = copy_of_data(run), updates = run.wide_input(2);
   const int rank = indices.shape.rank();
   const int64_t depth = rank < 1 ? 0 : indices.shape[rank - 1];
-  if (rank < 1 || depth > y.shape.rank() || updates.dtype != y.dtype) run.fail("its inputs do not fit each other");
+  if (rank < 1 || depth > y.shape.rank() || updates.dtype != y.dtype) run.fail({"its inputs do not fit each other"});
   int64_t row = 1;
   for (int axis = static_cast<int>(depth); axis < y.shape.rank(); ++axis) row *= y.shape[axis];
   const std::vector<int64_t> places = run.integers(1);
   const int64_t tuples = depth == 0 ? 1 : static_cast<int64_t>(places.size()) / depth;
-  if (updates.elements() != tuples * row) run.fail("the updates do not fit the indices");
+  if (updates.elements() != tuples * row) run.fail({"the updates do not fit the indices"});
   const Strides strides = strides_of(y.shape);
   const Combine combine = combine_of(run);
   with_wide(y.dtype, [&](auto zero) {
@@ -116,14 +116,14 @@ void tensor_scatter(Run& run) {
   const int rank = past.shape.rank();
   const int axis = axis_of(run, run.attributes().integer("axis", -2), rank);
   const std::string mode = run.attributes().text("mode", "linear");
-  if (axis == 0 || update.shape.rank() != rank || update.dtype != past.dtype) run.fail("its inputs do not fit");
+  if (axis == 0 || update.shape.rank() != rank || update.dtype != past.dtype) run.fail({"its inputs do not fit"});
   Shape same = update.shape;
   same[axis] = past.shape[axis];
-  if (!(same == past.shape)) run.fail("the update differs from the cache outside the axis");
+  if (!(same == past.shape)) run.fail({"the update differs from the cache outside the axis"});
   run.expect_room(past.shape[0]);
   std::vector<int64_t> starts = run.integers(2);
   if (starts.empty()) starts.assign(static_cast<size_t>(past.shape[0]), 0);
-  if (starts.size() != static_cast<size_t>(past.shape[0])) run.fail("it has another number of places than rows");
+  if (starts.size() != static_cast<size_t>(past.shape[0])) run.fail({"it has another number of places than rows"});
   const Tensor y = run.make(0, past.dtype, past.shape);
   if (past.elements() == 0) return;
   std::memcpy(y.data, past.data, static_cast<size_t>(past.bytes()));
@@ -131,10 +131,10 @@ void tensor_scatter(Run& run) {
   const int64_t row = to.inner * size_of(past.dtype);
   for (int64_t o = 0; o < to.outer; ++o) {
     const int64_t start = starts[static_cast<size_t>(o / (to.outer / past.shape[0]))];
-    if (start < 0 || start > INT64_MAX - from.size) run.fail("a place is outside the cache");
+    if (start < 0 || start > INT64_MAX - from.size) run.fail({"a place is outside the cache"});
     for (int64_t i = 0; i < from.size; ++i) {
       const int64_t place = mode == "circular" ? (start % to.size + i) % to.size : start + i;
-      if (place >= to.size) run.fail("a place is outside the cache");
+      if (place >= to.size) run.fail({"a place is outside the cache"});
       std::memcpy(y.as<std::byte>() + (o * to.size + place) * row,
                   update.as<const std::byte>() + (o * from.size + i) * row, static_cast<size_t>(row));
     }

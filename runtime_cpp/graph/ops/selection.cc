@@ -46,7 +46,7 @@ void compress(Run& run) {
   const int axis = flat ? 0 : axis_of(run, run.attributes().integer("axis", 0), x.shape.rank());
   const std::vector<int64_t> condition = run.integers(1);
   const AxisView view(x.shape, axis);
-  if (static_cast<int64_t>(condition.size()) > view.size) run.fail("the condition is longer than the axis");
+  if (static_cast<int64_t>(condition.size()) > view.size) run.fail({"the condition is longer than the axis"});
   std::vector<int64_t> picks;
   for (size_t i = 0; i < condition.size(); ++i) {
     if (condition[i] != 0) picks.push_back(static_cast<int64_t>(i));
@@ -61,7 +61,7 @@ void one_hot(Run& run) {
   const Shape& shape = run.input(0).shape;
   const int64_t depth = run.integer(1);
   const Tensor& values = run.input(2);
-  if (depth < 0 || values.elements() != 2) run.fail("its depth is negative, or its values are not [off, on]");
+  if (depth < 0 || values.elements() != 2) run.fail({"its depth is negative, or its values are not [off, on]"});
   const int axis = axis_of(run, run.attributes().integer("axis", -1), shape.rank() + 1);
   std::vector<int64_t> dims(shape.dims().begin(), shape.dims().end());
   dims.insert(dims.begin() + axis, depth);
@@ -85,7 +85,7 @@ void top_k(Run& run) {
   const bool largest = run.attributes().flag("largest", true);
   const AxisView view(x.shape, axis);
   const int64_t k = run.integer(1);
-  if (k < 0 || k > view.size) run.fail("k " + std::to_string(k) + " is outside the axis");
+  if (k < 0 || k > view.size) run.fail({"k ", k, " is outside the axis"});
   Shape shape = x.shape;
   shape[axis] = k;
   const Tensor values = run.scratch(x.dtype, shape), indices = run.make(1, DType::kI64, shape);

@@ -14,10 +14,10 @@ Shape shape_of(const std::vector<int64_t>& dims) {
 void check_fills(const Run& run, const Tensor& x, const std::vector<int64_t>& dims) {
   int64_t elements = 1;
   for (const int64_t dim : dims) {
-    if (dim < 0 || __builtin_mul_overflow(elements, dim, &elements)) run.fail("the shape is negative or too large");
+    if (dim < 0 || __builtin_mul_overflow(elements, dim, &elements)) run.fail({"the shape is negative or too large"});
   }
   if (elements != x.elements()) {
-    run.fail("a value of shape " + shape_text(x.shape) + " does not fill " + shape_text(shape_of(dims)));
+    run.fail({"a value of shape ", shape_text(x.shape), " does not fill ", shape_text(shape_of(dims))});
   }
 }
 
@@ -29,14 +29,14 @@ void reshape(Run& run) {
   int inferred = -1;
   for (size_t i = 0; i < dims.size(); ++i) {
     if (dims[i] == 0 && !allow_zero) {
-      if (static_cast<int>(i) >= x.shape.rank()) run.fail("0 stands for an axis that the input lacks");
+      if (static_cast<int>(i) >= x.shape.rank()) run.fail({"0 stands for an axis that the input lacks"});
       dims[i] = x.shape[static_cast<int>(i)];
     }
     if (dims[i] == -1) {
-      if (inferred >= 0) run.fail("-1 stands twice in the shape");
+      if (inferred >= 0) run.fail({"-1 stands twice in the shape"});
       inferred = static_cast<int>(i);
     } else if (__builtin_mul_overflow(known, dims[i], &known)) {
-      run.fail("the shape is too large");
+      run.fail({"the shape is too large"});
     }
   }
   if (inferred >= 0) dims[static_cast<size_t>(inferred)] = known == 0 ? 0 : x.elements() / known;
@@ -60,7 +60,7 @@ void squeeze(Run& run) {
   }
   for (const int64_t each : axes) {
     const int axis = axis_of(run, each, x.shape.rank());
-    if (x.shape[axis] != 1) run.fail("axis " + std::to_string(axis) + " of " + shape_text(x.shape) + " is not 1");
+    if (x.shape[axis] != 1) run.fail({"axis ", axis, " of ", shape_text(x.shape), " is not 1"});
     drop[static_cast<size_t>(axis)] = true;
   }
   std::vector<int64_t> dims;
@@ -77,7 +77,7 @@ void unsqueeze(Run& run) {
   std::vector<int64_t> dims(static_cast<size_t>(rank), -1);
   for (const int64_t each : axes) {
     int64_t& dim = dims[static_cast<size_t>(axis_of(run, each, rank))];
-    if (dim == 1) run.fail("an axis stands twice");
+    if (dim == 1) run.fail({"an axis stands twice"});
     dim = 1;
   }
   int next = 0;
@@ -103,7 +103,7 @@ void identity(Run& run) {
 // Inference: nothing is dropped out, and the mask says so.
 void dropout(Run& run) {
   if (run.has(2) && run.integer(2) != 0 && (!run.has(1) || run.number(1) != 0)) {
-    run.unsupported("training_mode, which draws random numbers,");
+    run.unsupported({"training_mode, which draws random numbers,"});
   }
   const Tensor& x = run.input(0);
   run.give(0, x);

@@ -23,16 +23,17 @@ void dft(Run& run) {
   const DType dtype = run.input(0).dtype;
   const Tensor x = run.input_as(0, DType::kF64);
   const int rank = x.shape.rank();
-  if (rank < 2 || (x.shape[rank - 1] != 1 && x.shape[rank - 1] != 2)) run.fail("its last axis is not (re) or (re, im)");
+  if (rank < 2 || (x.shape[rank - 1] != 1 && x.shape[rank - 1] != 2))
+    run.fail({"its last axis is not (re) or (re, im)"});
   const int64_t named = run.has(2) ? run.integer(2) : run.attributes().integer("axis", run.opset() >= 20 ? -2 : 1);
   const int axis = axis_of(run, named, rank);
-  if (axis == rank - 1) run.fail("its axis is that of real and imaginary parts");
+  if (axis == rank - 1) run.fail({"its axis is that of real and imaginary parts"});
   const bool inverse = run.attributes().flag("inverse"), onesided = run.attributes().flag("onesided");
   const int64_t parts = x.shape[rank - 1];
   // The inverse of one side takes half a spectrum and gives real numbers.
   const bool to_real = inverse && onesided;
   const int64_t length = run.has(1) ? run.integer(1) : to_real ? 2 * (x.shape[axis] - 1) : x.shape[axis];
-  if (length < 1 || length > int64_t{1} << 31) run.fail("its length is out of range");
+  if (length < 1 || length > int64_t{1} << 31) run.fail({"its length is out of range"});
   Shape shape = x.shape;
   shape[axis] = onesided && !inverse ? length / 2 + 1 : length;
   shape[rank - 1] = to_real ? 1 : 2;
@@ -76,10 +77,10 @@ void stft(Run& run) {
   const bool onesided = run.attributes().flag("onesided", true);
   if (x.shape.rank() < 2 || x.shape.rank() > 3 || step < 1 || size < 1 || size > int64_t{1} << 31 ||
       (window.defined && window.elements() > size)) {
-    run.fail("its inputs do not fit each other");
+    run.fail({"its inputs do not fit each other"});
   }
   const int64_t batch = x.shape[0], length = x.shape[1], parts = x.shape.rank() == 3 ? x.shape[2] : 1;
-  if (length < size || (parts != 1 && parts != 2)) run.fail("its signal is shorter than a frame");
+  if (length < size || (parts != 1 && parts != 2)) run.fail({"its signal is shorter than a frame"});
   const int64_t frames = (length - size) / step + 1, bins = onesided ? size / 2 + 1 : size;
   const Tensor y = run.scratch(DType::kF64, {batch, frames, bins, 2});
   run.expect_room(3 * size);
@@ -115,7 +116,7 @@ void mel_weight_matrix(Run& run) {
   const double rate = run.number(2), low = run.number(3), high = run.number(4);
   if (mels < 0 || size < 1 || mels > 1 << 20 || size > int64_t{1} << 31 || !(rate > 0) || !(low >= 0) ||
       !(high > low)) {
-    run.fail("an input is out of range");
+    run.fail({"an input is out of range"});
   }
   const auto to_mel = [](double hertz) { return 2595 * std::log10(1 + hertz / 700); };
   const int64_t bins = size / 2 + 1;
@@ -143,7 +144,7 @@ void mel_weight_matrix(Run& run) {
     }
   }
   const std::string name = run.attributes().text("output_datatype", "f32");
-  if (name != "f32" && name != "f64" && name != "f16") run.unsupported("the type '" + name + "'");
+  if (name != "f32" && name != "f64" && name != "f16") run.unsupported({"the type '", name, "'"});
   run.give(0, y, name == "f32" ? DType::kF32 : name == "f64" ? DType::kF64 : DType::kF16);
 }
 

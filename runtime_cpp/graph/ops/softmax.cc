@@ -14,7 +14,7 @@ namespace {
 template <class F>
 void lines(Run& run, F along) {
   const DType dtype = run.input(0).dtype;
-  if (!is_float(dtype)) run.unsupported("an input of integers");
+  if (!is_float(dtype)) run.unsupported({"an input of integers"});
   const Tensor x = run.wide_input(0), y = run.scratch(x.dtype, x.shape);
   const int rank = x.shape.rank();
   const AxisView view =

@@ -12,7 +12,7 @@ namespace {
 template <class F>
 void on_floats(Run& run, F f) {
   const DType dtype = run.input(0).dtype;
-  if (!is_float(dtype)) run.unsupported("an input of integers");
+  if (!is_float(dtype)) run.unsupported({"an input of integers"});
   const Tensor x = run.wide_input(0);
   const Tensor y = run.scratch(x.dtype, x.shape);
   if (x.dtype == DType::kF32) {
@@ -131,7 +131,7 @@ void is_nan(Run& run) {
 void gelu_op(Run& run) {
   const std::string approximate = run.attributes().text("approximate", "none");
   if (approximate == "tanh") return on_floats_fast<UnaryOp::kGeluTanh>(run, [](auto x) { return gelu_tanh(x); });
-  if (approximate != "none") run.fail("'approximate' is neither none nor tanh");
+  if (approximate != "none") run.fail({"'approximate' is neither none nor tanh"});
   on_floats_fast<UnaryOp::kGelu>(run, [](auto x) { return gelu(x); });
 }
 

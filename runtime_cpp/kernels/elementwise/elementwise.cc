@@ -98,8 +98,8 @@ Shape broadcast_shape(const Shape& a, const Shape& b) {
   for (int axis = 0; axis < shorter.rank(); ++axis) {
     const int64_t p = longer[axis + shift], q = shorter[axis];
     if (p != q && p != 1 && q != 1) {
-      throw Error(Status::kBadProgram, "broadcast: dimensions " + std::to_string(p) + " and " + std::to_string(q) +
-                                           " of two operands do not match; one of them must be 1");
+      throw_error(Status::kBadProgram,
+                  {"broadcast: dimensions ", p, " and ", q, " of two operands do not match; one of them must be 1"});
     }
     shape[axis + shift] = p == 1 ? q : p;
   }

@@ -17,9 +17,8 @@ namespace {
 
 int64_t checked_id(int64_t id, int64_t position, int64_t rows) {
   if (id < 0 || id >= rows) {
-    throw Error(Status::kInvalidArgument, "embedding: id " + std::to_string(id) + " at position " +
-                                              std::to_string(position) + " is outside the table of " +
-                                              std::to_string(rows) + " rows");
+    throw_error(Status::kInvalidArgument,
+                {"embedding: id ", id, " at position ", position, " is outside the table of ", rows, " rows"});
   }
   return id;
 }

@@ -24,8 +24,7 @@ int64_t inner(const Shape& shape, int axis) {
 
 void check_axis(const char* op, const Shape& shape, int axis) {
   if (axis < 0 || axis >= shape.rank()) {
-    throw Error(Status::kBadProgram, std::string(op) + ": axis " + std::to_string(axis) +
-                                         " is outside a value of rank " + std::to_string(shape.rank()));
+    throw_error(Status::kBadProgram, {op, ": axis ", axis, " is outside a value of rank ", shape.rank()});
   }
 }
 
@@ -117,7 +116,7 @@ void transpose(const void* x, const Shape& x_shape, std::span<const int64_t> per
     valid = perm[i] >= 0 && perm[i] < rank && !seen[perm[i]];
     if (valid) seen[perm[i]] = true;
   }
-  if (!valid) throw Error(Status::kBadProgram, "transpose: perm is not a permutation of the value's axes");
+  if (!valid) throw_error(Status::kBadProgram, {"transpose: perm is not a permutation of the value's axes"});
   int64_t x_strides[Shape::kMaxRank] = {};
   for (int axis = 0; axis < rank; ++axis) x_strides[axis] = inner(x_shape, axis);
   // Axes that stay neighbours become one; a trailing axis of 1 keeps rank at least 1.
@@ -149,8 +148,8 @@ void transpose(const void* x, const Shape& x_shape, std::span<const int64_t> per
     case 8:
       return run_move<uint64_t>(move, x, y, pool);
     default:
-      throw Error(Status::kBadProgram, "transpose: elements of " + std::to_string(element_bytes) +
-                                           " bytes are not supported; 1, 2, 4 and 8 are");
+      throw_error(Status::kBadProgram,
+                  {"transpose: elements of ", element_bytes, " bytes are not supported; 1, 2, 4 and 8 are"});
   }
 }
 
@@ -173,8 +172,7 @@ void gather(const void* x, const Shape& x_shape, int axis, std::span<const int64
   const int64_t piece = inner(x_shape, axis) * element_bytes;
   for (const int64_t i : index) {
     if (i < 0 || i >= dim) {
-      throw Error(Status::kInvalidArgument,
-                  "gather: index " + std::to_string(i) + " is outside an axis of " + std::to_string(dim));
+      throw_error(Status::kInvalidArgument, {"gather: index ", i, " is outside an axis of ", dim});
     }
   }
   const char* from = static_cast<const char*>(x);
@@ -192,8 +190,7 @@ void slice(const void* x, const Shape& x_shape, int axis, int64_t start, int64_t
   check_axis("slice", x_shape, axis);
   const int64_t dim = x_shape[axis];
   if (start < 0 || start > end || end > dim) {
-    throw Error(Status::kBadProgram, "slice: [" + std::to_string(start) + ", " + std::to_string(end) +
-                                         ") is outside an axis of " + std::to_string(dim));
+    throw_error(Status::kBadProgram, {"slice: [", start, ", ", end, ") is outside an axis of ", dim});
   }
   const int64_t piece = inner(x_shape, axis) * element_bytes;
   const size_t bytes = static_cast<size_t>((end - start) * piece);

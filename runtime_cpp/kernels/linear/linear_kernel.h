@@ -8,7 +8,7 @@
 namespace anyon::ANYON_SIMD {
 
 // y = act(tile + bias) + residual for columns [begin, begin + width) of the block; the tile is still in cache.
-template <Activation kActivation>
+template <Epilogue kEpilogue>
 void finish_tile(const LinearBlock& block, const float* tile, int64_t tile_stride, int64_t begin, int64_t width) {
   const bool has_bias = block.bias != nullptr, has_residual = block.residual != nullptr;
   for (int64_t row = 0; row < block.rows; ++row) {
@@ -20,14 +20,14 @@ void finish_tile(const LinearBlock& block, const float* tile, int64_t tile_strid
     for (; i + kLanes <= width; i += kLanes) {
       Vec value = load(sums + i);
       if (has_bias) value = add(value, load(bias + i));
-      value = activate<kActivation>(value);
+      value = activate<kEpilogue>(value, block.activation);
       if (has_residual) value = add(value, load(residual + i));
       store(y + i, value);
     }
     if (const int64_t rest = width - i; rest > 0) {
       Vec value = load(sums + i);
       if (has_bias) value = add(value, load_partial(bias + i, rest));
-      value = activate<kActivation>(value);
+      value = activate<kEpilogue>(value, block.activation);
       if (has_residual) value = add(value, load_partial(residual + i, rest));
       store_partial(y + i, value, rest);
     }
@@ -35,18 +35,8 @@ void finish_tile(const LinearBlock& block, const float* tile, int64_t tile_strid
 }
 
 inline void finish(const LinearBlock& block, const float* tile, int64_t tile_stride, int64_t begin, int64_t width) {
-  switch (block.activation) {
-    case Activation::kNone:
-      return finish_tile<Activation::kNone>(block, tile, tile_stride, begin, width);
-    case Activation::kGelu:
-      return finish_tile<Activation::kGelu>(block, tile, tile_stride, begin, width);
-    case Activation::kGeluTanh:
-      return finish_tile<Activation::kGeluTanh>(block, tile, tile_stride, begin, width);
-    case Activation::kRelu:
-      return finish_tile<Activation::kRelu>(block, tile, tile_stride, begin, width);
-    case Activation::kSilu:
-      return finish_tile<Activation::kSilu>(block, tile, tile_stride, begin, width);
-  }
+  with_epilogue(block.activation,
+                [&](auto epilogue) { finish_tile<epilogue()>(block, tile, tile_stride, begin, width); });
 }
 
 inline void linear_block(const LinearBlock& block) {

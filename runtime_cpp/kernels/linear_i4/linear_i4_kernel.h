@@ -146,7 +146,7 @@ void dot_groups(const LinearI4Block& block, const int8_t* x, const int32_t* x_su
 }
 
 // y = act(totals * x_scale + bias) + residual for rows [row, row + rows) and `width` columns from `begin`.
-template <Activation kActivation>
+template <Epilogue kEpilogue>
 void finish_i4(const LinearI4Block& block, const float* totals, int64_t row, int64_t rows, int64_t begin,
                int64_t width) {
   const bool has_bias = block.bias != nullptr, has_residual = block.residual != nullptr;
@@ -157,7 +157,7 @@ void finish_i4(const LinearI4Block& block, const float* totals, int64_t row, int
       const auto read = [&](const float* p) { return count == kLanes ? load(p) : load_partial(p, count); };
       Vec value =
           fma(load(totals + (r - row) * kPanelWidthI4 + i), x_scale, has_bias ? read(block.bias + begin + i) : zero());
-      value = activate<kActivation>(value);
+      value = activate<kEpilogue>(value, block.activation);
       if (has_residual) value = add(value, read(block.residual + r * block.residual_stride + begin + i));
       store_partial_or_all(block.y + r * block.y_stride + begin + i, value, count);
     }
@@ -166,18 +166,8 @@ void finish_i4(const LinearI4Block& block, const float* totals, int64_t row, int
 
 inline void finish_i4(const LinearI4Block& block, const float* totals, int64_t row, int64_t rows, int64_t begin,
                       int64_t width) {
-  switch (block.activation) {
-    case Activation::kNone:
-      return finish_i4<Activation::kNone>(block, totals, row, rows, begin, width);
-    case Activation::kGelu:
-      return finish_i4<Activation::kGelu>(block, totals, row, rows, begin, width);
-    case Activation::kGeluTanh:
-      return finish_i4<Activation::kGeluTanh>(block, totals, row, rows, begin, width);
-    case Activation::kRelu:
-      return finish_i4<Activation::kRelu>(block, totals, row, rows, begin, width);
-    case Activation::kSilu:
-      return finish_i4<Activation::kSilu>(block, totals, row, rows, begin, width);
-  }
+  with_epilogue(block.activation,
+                [&](auto epilogue) { finish_i4<epilogue()>(block, totals, row, rows, begin, width); });
 }
 
 inline void multiply_i4(const LinearI4Block& block) {

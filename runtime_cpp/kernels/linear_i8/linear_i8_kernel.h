@@ -9,7 +9,7 @@
 namespace anyon::ANYON_SIMD {
 
 // y = act((sums - zero * sum) * scales + bias) + residual for a strip of rows and `width` columns from `begin`.
-template <Activation kActivation>
+template <Epilogue kEpilogue>
 void finish_strip(const LinearI8Block& block, const int32_t* tile, int64_t row, int64_t rows, int64_t begin,
                   int64_t width) {
   const bool has_bias = block.bias != nullptr, has_residual = block.residual != nullptr;
@@ -26,7 +26,7 @@ void finish_strip(const LinearI8Block& block, const int32_t* tile, int64_t row, 
         const Sum low = load_sum(sums + kStripWidthI8 + i);
         sum = fma(sum, set1(256.0f), to_float(kInputLow == 0 ? low : minus_product(low, kInputLow, weight_sum)));
       }
-      return activate<kActivation>(fma(sum, mul(x_scale, weight_scale), bias));
+      return activate<kEpilogue>(fma(sum, mul(x_scale, weight_scale), bias), block.activation);
     };
     int64_t i = 0;
     for (; i + kLanes <= width; i += kLanes) {
@@ -49,19 +49,8 @@ using finish_strip_function = void(const LinearI8Block& block, const int32_t* ti
                                    int64_t begin, int64_t width);
 
 inline finish_strip_function* finish_for(Activation activation) {
-  switch (activation) {
-    case Activation::kNone:
-      return finish_strip<Activation::kNone>;
-    case Activation::kGelu:
-      return finish_strip<Activation::kGelu>;
-    case Activation::kGeluTanh:
-      return finish_strip<Activation::kGeluTanh>;
-    case Activation::kRelu:
-      return finish_strip<Activation::kRelu>;
-    case Activation::kSilu:
-      return finish_strip<Activation::kSilu>;
-  }
-  return finish_strip<Activation::kNone>;
+  if (activation == Activation::kNone) return finish_strip<Epilogue::kPlain>;
+  return activation == Activation::kGelu ? finish_strip<Epilogue::kGelu> : finish_strip<Epilogue::kAny>;
 }
 
 inline void multiply_i8(const LinearI8Block& block) {

@@ -17,15 +17,15 @@ class Attention : public Op {
         causal_(attrs.boolean_or("causal", false)),
         key_state_(attrs.append_state_or_none("key_state")),
         value_state_(attrs.append_state_or_none("value_state")) {
-    if ((key_state_ < 0) != (value_state_ < 0)) attrs.fail("has only one of 'key_state' and 'value_state'");
+    if ((key_state_ < 0) != (value_state_ < 0)) attrs.fail({"has only one of 'key_state' and 'value_state'"});
     if (key_state_ < 0) return;
-    if (key_state_ == value_state_) attrs.fail("'key_state' and 'value_state' are the same");
+    if (key_state_ == value_state_) attrs.fail({"'key_state' and 'value_state' are the same"});
     for (const int index : {key_state_, value_state_}) {
       const ProgramState& state = attrs.state(index);
       if (state.dtype != DType::kF32 || state.dims.size() != 4 || state.axis != 2 ||
           state.dims[1].size != inputs_.heads || state.dims[3].size != inputs_.head_dim) {
-        attrs.fail("state '" + state.name +
-                   "' is not f32 of (batch, heads, positions, head_dim), growing along axis 2");
+        attrs.fail(
+            {"state '", state.name, "' is not f32 of (batch, heads, positions, head_dim), growing along axis 2"});
       }
     }
     capacity_ = std::min(attrs.state(key_state_).capacity, attrs.state(value_state_).capacity);
@@ -39,7 +39,7 @@ class Attention : public Op {
     AttentionInputs::check_batches(context, context.shape(kQ), context.shape(kK), context.shape(kV));
     AttentionArgs args = args_for(context.shape(kQ), context.shape(kK), context.shape(kV));
     if (key_state_ >= 0) {
-      if (kv_batch != batch) context.fail("with states, q, k and v need the same batch");
+      if (kv_batch != batch) context.fail({"with states, q, k and v need the same batch"});
       context.append(key_state_, batch, kv_len);
       context.append(value_state_, batch, kv_len);
       args.kv_len = capacity_;

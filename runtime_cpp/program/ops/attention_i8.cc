@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kMaxHeadDim = 256;  // of the kernels
 
 void check_head_dim(const AttentionInputs& inputs, AttrReader& attrs) {
-  if (inputs.head_dim > kMaxHeadDim) attrs.fail("'head_dim' is above 256, the most that 8-bit attention takes");
+  if (inputs.head_dim > kMaxHeadDim) attrs.fail({"'head_dim' is above 256, the most that 8-bit attention takes"});
 }
 
 int64_t packed_head_bytes(const AttentionArgs& args) {
@@ -22,7 +22,7 @@ class AttentionI8 : public Op {
  public:
   explicit AttentionI8(AttrReader& attrs) : inputs_(attrs) {
     check_head_dim(inputs_, attrs);
-    if (attrs.boolean_or("causal", false)) attrs.fail("'causal' is not supported in 8 bits");
+    if (attrs.boolean_or("causal", false)) attrs.fail({"'causal' is not supported in 8 bits"});
   }
 
   void infer(InferContext& context) const override {

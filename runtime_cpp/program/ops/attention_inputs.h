@@ -27,12 +27,11 @@ class AttentionInputs {
     const auto name = [&] { return std::string(1, "qkv"[role]) + " " + shape_text(shape); };
     if (shape.rank() == 3) {
       if (offsets[role] + heads * head_dim > shape[2]) {
-        context.fail(name() + " has no " + std::to_string(heads) + " heads of " + std::to_string(head_dim) +
-                     " at column " + std::to_string(offsets[role]));
+        context.fail({name(), " has no ", heads, " heads of ", head_dim, " at column ", offsets[role]});
       }
     } else if (shape.rank() != 4 || shape[1] != heads || shape[3] != head_dim || offsets[role] != 0) {
-      context.fail(name() + " is neither (batch, time, width) nor (batch, " + std::to_string(heads) + ", time, " +
-                   std::to_string(head_dim) + ") without an offset");
+      context.fail({name(), " is neither (batch, time, width) nor (batch, ", heads, ", time, ", head_dim,
+                    ") without an offset"});
     }
   }
 
@@ -41,10 +40,10 @@ class AttentionInputs {
   // k and v of one batch and length, which divides the batch of q.
   static void check_batches(const InferContext& context, const Shape& q, const Shape& k, const Shape& v) {
     if (v[0] != k[0] || time_of(v) != time_of(k)) {
-      context.fail("k " + shape_text(k) + " and v " + shape_text(v) + " have different batches or lengths");
+      context.fail({"k ", shape_text(k), " and v ", shape_text(v), " have different batches or lengths"});
     }
     if (k[0] == 0 ? q[0] != 0 : q[0] % k[0] != 0) {
-      context.fail("the batch of k, " + std::to_string(k[0]) + ", does not divide that of q, " + std::to_string(q[0]));
+      context.fail({"the batch of k, ", k[0], ", does not divide that of q, ", q[0]});
     }
   }
 

@@ -20,24 +20,23 @@ class Conv1dI8 : public Op {
         stride_(attrs.integer("stride", 1, kMaxKernel)),
         padding_(attrs.integer("padding", 0, kMaxKernel)),
         activation_(attrs.choice_or<Activation>("activation", kActivations, Activation::kNone)) {
-    if (padding_ >= kernel_) attrs.fail("'padding' is not smaller than 'kernel'");
-    if (kernel_ * cin_ > kLinearI8MaxDepth) attrs.fail("'kernel' times 'cin' is too large for 8-bit sums");
+    if (padding_ >= kernel_) attrs.fail({"'padding' is not smaller than 'kernel'"});
+    if (kernel_ * cin_ > kLinearI8MaxDepth) attrs.fail({"'kernel' times 'cin' is too large for 8-bit sums"});
   }
 
   void infer(InferContext& context) const override {
     context.expect(kX, DType::kF32, 3);
     const Shape& x = context.shape(kX);
-    if (x[2] != cin_) context.fail("x " + shape_text(x) + " does not end in cin = " + std::to_string(cin_));
+    if (x[2] != cin_) context.fail({"x ", shape_text(x), " does not end in cin = ", cin_});
     expect_panel16x4(context, kWeight, cout_, kernel_ * cin_);
     expect_vector_or_none(context, kBias, cout_);
     const int64_t time_out = conv1d_time_out(x[1], kernel_, stride_, padding_);
-    if (time_out < 1) context.fail("x " + shape_text(x) + " is shorter than the kernel");
+    if (time_out < 1) context.fail({"x ", shape_text(x), " is shorter than the kernel"});
     if (context.has(kResidual)) {
       if (context.dtype(kResidual) != DType::kF16) context.expect(kResidual, DType::kF32, 2);
       const Shape& residual = context.shape(kResidual);
       if (residual.rank() != 2 || residual[0] < time_out || residual[1] != cout_) {
-        context.fail("residual " + shape_text(residual) + " does not cover (" + std::to_string(time_out) + ", " +
-                     std::to_string(cout_) + ")");
+        context.fail({"residual ", shape_text(residual), " does not cover (", time_out, ", ", cout_, ")"});
       }
     }
     context.output(0, DType::kF32, {x[0], time_out, cout_});

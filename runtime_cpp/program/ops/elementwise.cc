@@ -35,7 +35,7 @@ class Binary : public Op {
     try {
       context.output(0, DType::kF32, broadcast_shape(context.shape(0), context.shape(1)));
     } catch (const Error& error) {
-      context.fail(error.what());
+      context.fail({error.what()});
     }
   }
 

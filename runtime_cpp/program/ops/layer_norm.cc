@@ -11,7 +11,7 @@ LayerNorm::LayerNorm(AttrReader& attrs) : epsilon_(attrs.number("epsilon", 0.0, 
 void LayerNorm::infer(InferContext& context) const {
   context.expect(0, DType::kF32);
   const Shape shape = context.shape(0);
-  if (shape.rank() < 1) context.fail("x has no axis to normalise");
+  if (shape.rank() < 1) context.fail({"x has no axis to normalise"});
   for (const int input : {1, 2}) expect_vector_or_none(context, input, shape[shape.rank() - 1]);
   context.output(0, DType::kF32, shape);
 }

@@ -13,7 +13,7 @@ namespace {
 int axis_within(const InferContext& context, int64_t axis, int rank) {
   const int64_t positive = axis < 0 ? axis + rank : axis;
   if (positive < 0 || positive >= rank) {
-    context.fail("axis " + std::to_string(axis) + " is outside a value of rank " + std::to_string(rank));
+    context.fail({"axis ", axis, " is outside a value of rank ", rank});
   }
   return static_cast<int>(positive);
 }
@@ -27,13 +27,13 @@ class Transpose : public Op {
   explicit Transpose(AttrReader& attrs) : perm_(attrs.integers("perm", 0, Shape::kMaxRank - 1, Shape::kMaxRank)) {
     unsigned seen = 0;
     for (const int64_t axis : perm_) seen |= 1u << axis;
-    if (seen != (1u << perm_.size()) - 1) attrs.fail("'perm' is not a permutation");
+    if (seen != (1u << perm_.size()) - 1) attrs.fail({"'perm' is not a permutation"});
   }
 
   void infer(InferContext& context) const override {
     const Shape& x = context.shape(0);
     if (static_cast<size_t>(x.rank()) != perm_.size()) {
-      context.fail("x " + shape_text(x) + " and 'perm' have different ranks");
+      context.fail({"x ", shape_text(x), " and 'perm' have different ranks"});
     }
     Shape shape = x;
     for (size_t i = 0; i < perm_.size(); ++i) shape[static_cast<int>(i)] = x[static_cast<int>(perm_[i])];
@@ -60,7 +60,7 @@ class Gather : public Op {
     const Shape& x = context.shape(0);
     const Shape& index = context.shape(1);
     const int axis = axis_within(context, axis_, x.rank());
-    if (x.rank() - 1 + index.rank() > Shape::kMaxRank) context.fail("the result would have too many axes");
+    if (x.rank() - 1 + index.rank() > Shape::kMaxRank) context.fail({"the result would have too many axes"});
     std::array<int64_t, 2 * Shape::kMaxRank> dims{};
     size_t rank = 0;
     for (int i = 0; i < axis; ++i) dims[rank++] = x[i];
@@ -91,7 +91,7 @@ class Slice : public Op {
   void infer(InferContext& context) const override {
     Shape shape = context.shape(0);
     const int axis = axis_within(context, axis_, shape.rank());
-    if (end_ > shape[axis]) context.fail("'end' " + std::to_string(end_) + " is outside x " + shape_text(shape));
+    if (end_ > shape[axis]) context.fail({"'end' ", end_, " is outside x ", shape_text(shape)});
     shape[axis] = end_ - start_;
     context.output(0, context.dtype(0), shape);
   }
@@ -113,14 +113,14 @@ class Concat : public Op {
     Shape shape = context.shape(0);
     const int axis = axis_within(context, axis_, shape.rank());
     for (int input = 1; input < context.inputs(); ++input) {
-      if (!context.has(input)) context.fail("input " + std::to_string(input) + " was left out");
+      if (!context.has(input)) context.fail({"input ", input, " was left out"});
       context.expect(input, context.dtype(0), shape.rank());
       Shape same = context.shape(input);
       int64_t sum = 0;
-      if (__builtin_add_overflow(shape[axis], same[axis], &sum)) context.fail("the result would be too large");
+      if (__builtin_add_overflow(shape[axis], same[axis], &sum)) context.fail({"the result would be too large"});
       shape[axis] = sum;
       same[axis] = sum;
-      if (same != shape) context.fail("input " + std::to_string(input) + " differs outside the axis");
+      if (same != shape) context.fail({"input ", input, " differs outside the axis"});
     }
     context.output(0, context.dtype(0), shape);
   }
@@ -154,7 +154,7 @@ class Reshape : public Op {
   explicit Reshape(AttrReader& attrs) : shape_(attrs.integers("shape", -1, AttrReader::kMaxSize, Shape::kMaxRank)) {
     int inferred = 0;
     for (const int64_t dim : shape_) inferred += dim == -1;
-    if (inferred > 1) attrs.fail("'shape' has -1 more than once");
+    if (inferred > 1) attrs.fail({"'shape' has -1 more than once"});
   }
 
   void infer(InferContext& context) const override {
@@ -168,17 +168,17 @@ class Reshape : public Op {
         continue;
       }
       if (shape[axis] == 0) {
-        if (axis >= x.rank()) context.fail("'shape' copies axis " + std::to_string(axis) + ", which x lacks");
+        if (axis >= x.rank()) context.fail({"'shape' copies axis ", axis, ", which x lacks"});
         shape[axis] = x[axis];
       }
-      if (__builtin_mul_overflow(known, shape[axis], &known)) context.fail("'shape' is too large");
+      if (__builtin_mul_overflow(known, shape[axis], &known)) context.fail({"'shape' is too large"});
     }
     if (inferred >= 0) shape[inferred] = known == 0 ? 0 : x.elements() / known;
     int64_t elements = 1;
     for (const int64_t dim : shape.dims()) {
-      if (__builtin_mul_overflow(elements, dim, &elements)) context.fail("'shape' is too large");
+      if (__builtin_mul_overflow(elements, dim, &elements)) context.fail({"'shape' is too large"});
     }
-    if (elements != x.elements()) context.fail("x " + shape_text(x) + " does not fill " + shape_text(shape));
+    if (elements != x.elements()) context.fail({"x ", shape_text(x), " does not fill ", shape_text(shape)});
     context.output(0, context.dtype(0), shape);
   }
 

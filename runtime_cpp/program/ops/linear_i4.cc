@@ -19,7 +19,7 @@ class LinearI4 : public Op {
     context.expect(kX, DType::kF32);
     Shape shape = context.shape(kX);
     if (shape.rank() < 1 || shape[shape.rank() - 1] != k_) {
-      context.fail("x " + shape_text(shape) + " does not end in k = " + std::to_string(k_));
+      context.fail({"x ", shape_text(shape), " does not end in k = ", k_});
     }
     expect_panel16x8(context, kWeight, n_, k_, group_);
     expect_vector_or_none(context, kBias, n_);

@@ -20,7 +20,7 @@ std::unique_ptr<const LinearI8> LinearI8::normed(float epsilon) const {
 
 Shape LinearI8::check(const InferContext& context, int base, Shape x) const {
   if (x.rank() < 1 || x[x.rank() - 1] != k_) {
-    context.fail("x " + shape_text(x) + " does not end in k = " + std::to_string(k_));
+    context.fail({"x ", shape_text(x), " does not end in k = ", k_});
   }
   expect_panel16x4(context, base + kWeight, n_, k_);
   expect_vector_or_none(context, base + kBias, n_);

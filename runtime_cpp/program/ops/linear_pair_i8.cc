@@ -10,7 +10,7 @@ void LinearPairI8::infer(InferContext& context) const {
   context.expect(LinearI8::kX, DType::kF32);
   const Shape& x = context.shape(LinearI8::kX);
   const Shape y = second_->check(context, LinearI8::kInputs, first_->check(context, 0, x));
-  if (adds_x_ && y != x) context.fail("x " + shape_text(x) + " cannot be added to " + shape_text(y));
+  if (adds_x_ && y != x) context.fail({"x ", shape_text(x), " cannot be added to ", shape_text(y)});
   const auto size = [](const LinearI8& op) { return LinearI8Size{op.k(), op.n(), op.input_bits(), op.is_normed()}; };
   context.output(0, DType::kF32, y);
   context.workspace(linear_pair_i8_workspace_bytes(rows_of(x), size(*first_), size(*second_), context.threads()));

@@ -13,7 +13,7 @@ class Softmax : public Op {
   void infer(InferContext& context) const override {
     context.expect(0, DType::kF32);
     const Shape shape = context.shape(0);
-    if (shape.rank() < 1) context.fail("x has no axis to normalise");
+    if (shape.rank() < 1) context.fail({"x has no axis to normalise"});
     context.output(0, DType::kF32, shape);
   }
 

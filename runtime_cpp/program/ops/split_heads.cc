@@ -8,7 +8,7 @@ namespace anyon {
 
 Shape SplitHeads::split(const InferContext& context, const Shape& x, int64_t heads) {
   if (x.rank() != 3 || x[2] % heads != 0) {
-    context.fail("x " + shape_text(x) + " does not split into " + std::to_string(heads) + " heads");
+    context.fail({"x ", shape_text(x), " does not split into ", heads, " heads"});
   }
   return {x[0], heads, x[1], x[2] / heads};
 }

@@ -39,14 +39,14 @@ inline void expect_panel16x4(const InferContext& context, int input, int64_t n, 
 // The attribute "input_bits": how finely an op with quantised weights rounds its inputs.
 inline int input_bits(AttrReader& attrs) {
   const int64_t bits = attrs.integer_or("input_bits", 8, 16, 8);
-  if (bits != 8 && bits != 16) attrs.fail("'input_bits' is neither 8 nor 16");
+  if (bits != 8 && bits != 16) attrs.fail({"'input_bits' is neither 8 nor 16"});
   return static_cast<int>(bits);
 }
 
 // The attribute "group" of a 4-bit weight.
 inline int64_t int4_group(AttrReader& attrs) {
   const int64_t group = attrs.integer("group", 32, 128);
-  if (group != 32 && group != 64 && group != 128) attrs.fail("'group' is not 32, 64 or 128");
+  if (group != 32 && group != 64 && group != 128) attrs.fail({"'group' is not 32, 64 or 128"});
   return group;
 }
 
@@ -70,7 +70,7 @@ inline void expect_vector_or_none(const InferContext& context, int input, int64_
 
 // The shape of `ids` with an axis of `width` behind it.
 inline Shape embedded_shape(const InferContext& context, const Shape& ids, int64_t width) {
-  if (ids.rank() == Shape::kMaxRank) context.fail("ids have too many axes");
+  if (ids.rank() == Shape::kMaxRank) context.fail({"ids have too many axes"});
   std::array<int64_t, Shape::kMaxRank> dims{};
   std::copy(ids.dims().begin(), ids.dims().end(), dims.begin());
   dims[static_cast<size_t>(ids.rank())] = width;

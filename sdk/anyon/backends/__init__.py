@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from anyon.backends.base import Backend, Capability
+from anyon.backends.base import Backend
 from anyon.errors import OptionError
 
 # In the order in which backend="auto" tries them where nothing was measured. ONNX Runtime computes whole numbers of 64
@@ -21,8 +21,3 @@ def get_backend(name: str) -> Backend:
     module = importlib.import_module(f"anyon.backends.{name}_backend")
     backend: Backend = module.BACKEND
     return backend
-
-
-def probe_all() -> list[Capability]:
-    """What each backend can do on this machine."""
-    return [get_backend(name).probe() for name in KNOWN]

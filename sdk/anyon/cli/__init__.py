@@ -14,6 +14,7 @@ COMMANDS = {
     "transcribe": "Turn speech into text.",
     "models": "List the models that have a name, and what is in the cache.",
     "inspect": "Show what a bundle or a checkpoint holds.",
+    "verify": "Check a bundle's hashes and its signature.",
     "bench": "Measure a model on this machine, op by op if asked.",
     "doctor": "Say what this machine can run, and why.",
     "quantize": "Make a bundle with smaller weights; no PyTorch needed.",
