@@ -9,6 +9,7 @@ if (typeof SharedArrayBuffer === 'undefined') {
 importScripts('anyon-wasm.js');
 
 const STATUS_INVALID_ARGUMENT = 100;
+const STATUS_IO = 200;
 const STATUS_CANCELLED = 500;
 const STATUS_OUT_OF_MEMORY = 502;
 const STEP_NEED_AUDIO = 0;
@@ -27,7 +28,7 @@ let stream = null; // { handle, wantsPreview, previewed, finished, done }
 class Failure extends Error {
   constructor(status, message) {
     super(message);
-    this.status = wasm ? text(wasm._anyon_status_name(status)) : 'ANYON_ERROR_INTERNAL';
+    this.status = status;
   }
 }
 
@@ -63,9 +64,9 @@ async function open(source) {
   try {
     response = await fetch(source.url);
   } catch (error) {
-    throw new Failure(200, `${source.url}: ${error.message} (is the device offline?)`);
+    throw new Failure(STATUS_IO, `${source.url}: ${error.message} (is the device offline?)`);
   }
-  if (!response.ok) throw new Failure(200, `${source.url}: the server answered ${response.status}`);
+  if (!response.ok) throw new Failure(STATUS_IO, `${source.url}: the server answered ${response.status}`);
   // A length that a compressed transfer states is not the length of what arrives.
   const stated = response.headers.get('content-encoding') ? NaN : Number(response.headers.get('content-length'));
   if (stated > 0) return { bytes: stated, body: response.body };
@@ -88,7 +89,7 @@ async function read({ bytes, body }, name) {
   }
   if (at !== bytes) {
     wasm._free(address);
-    throw new Failure(200, `${name}: ${at} bytes arrived instead of ${bytes} (an incomplete download?)`);
+    throw new Failure(STATUS_IO, `${name}: ${at} bytes arrived instead of ${bytes} (an incomplete download?)`);
   }
   return address;
 }
@@ -272,7 +273,9 @@ onmessage = ({ data: { call, method, ...request } }) => {
       postMessage({ call, result: await methods[method](request) });
     } catch (error) {
       if (stream) closeStream();
-      postMessage({ call, error: { status: error.status ?? 'ANYON_ERROR_INTERNAL', message: error.message } });
+      const known = wasm !== undefined && error instanceof Failure;
+      const status = known ? text(wasm._anyon_status_name(error.status)) : 'ANYON_ERROR_INTERNAL';
+      postMessage({ call, error: { status, message: error.message } });
     }
   });
 };
