@@ -36,10 +36,8 @@ async function listModels() {
   } catch {
     // Offline without a kept list: a file can still be opened.
   }
-  list.replaceChildren(...models.map(({ file, bytes, kept }) => {
-    const option = new Option(`${file.replace(/\.anyon$/, '')} (${kept ? 'on this device' : megabytes(bytes)})`, file);
-    return option;
-  }));
+  list.replaceChildren(...models.map(({ file, bytes, kept }) =>
+    new Option(`${file.replace(/\.anyon$/, '')} (${kept ? 'on this device' : megabytes(bytes)})`, file)));
   if (models.length === 0) list.replaceChildren(new Option('None; open a file'));
   list.disabled = models.length === 0;
   part('model-load').disabled = models.length === 0;
@@ -70,6 +68,7 @@ async function loadModel(name, open) {
     work = null;
     hide('model-loading');
     await listModels();
+    part(model ? 'sound-pick' : 'model-load').focus();
   }
 }
 
@@ -84,7 +83,6 @@ function showModel() {
                                    ...model.languages.map((code) => new Option(names.of(code), code)));
   part('sound-pick').disabled = false;
   part('record').disabled = !navigator.mediaDevices;
-  part('sound-pick').focus();
 }
 
 part('model-load').onclick = () => {
@@ -181,7 +179,6 @@ async function transcribe(file) {
     const start = performance.now();
     const transcript = await model.transcribe(samples, options(controller));
     showEnd(transcript, (performance.now() - start) / 1000);
-    part('transcript').focus();
   } catch (error) {
     showProblem(error);
     part('actions').hidden = result.segments.length === 0;
@@ -189,6 +186,7 @@ async function transcribe(file) {
     work = null;
     hide('working');
     busy(false);
+    part(result.segments.length > 0 ? 'transcript' : 'sound-pick').focus();
   }
 }
 
@@ -222,7 +220,7 @@ document.addEventListener('drop', (event) => {
 // ---- Microphone ------------------------------------------------------------------------------------------------------
 
 function showRecording(is) {
-  part('record').setAttribute('aria-pressed', String(is));
+  part('record').classList.toggle('recording', is);
   part('record-text').textContent = is ? 'Stop' : 'Record';
 }
 

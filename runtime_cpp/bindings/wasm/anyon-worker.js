@@ -33,7 +33,10 @@ class Failure extends Error {
 }
 
 const text = (address) => wasm.UTF8ToString(address);
-const pointer = () => wasm.HEAPU32[cell >> 2];
+// Made anew each time: memory that another thread made longer has a new buffer.
+const view = (Type) => new Type(wasm.wasmMemory.buffer);
+const pointer = () => view(Uint32Array)[cell >> 2];
+const numbers = (count) => view(Float64Array).subarray(cell >> 3, (cell >> 3) + count);
 
 function check(status, errorOf, handle) {
   if (status !== 0) throw new Failure(status, text(errorOf(handle)) || 'out of memory');
@@ -83,7 +86,7 @@ async function read({ bytes, body }, name) {
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
-    if (at + value.length <= bytes) wasm.HEAPU8.set(value, address + at);
+    if (at + value.length <= bytes) view(Uint8Array).set(value, address + at);
     at += value.length;
     postMessage({ event: 'load', loaded: Math.min(at, bytes), total: bytes });
   }
@@ -186,7 +189,7 @@ function push({ pcm, sampleRate }) {
   const { handle } = requireStream();
   const address = wasm._malloc(pcm.length * 4);
   if (address === 0) throw new Failure(STATUS_OUT_OF_MEMORY, `audio: ${pcm.length} samples do not fit into memory`);
-  wasm.HEAPF32.set(pcm, address >> 2);
+  view(Float32Array).set(pcm, address >> 2);
   const status = wasm._anyon_stream_push(handle, address, pcm.length, sampleRate);
   wasm._free(address);
   checkStream(status);
@@ -195,21 +198,21 @@ function push({ pcm, sampleRate }) {
 function segment(index) {
   wasm._anyon_web_segment(stream.handle, index, cell);
   const [id, seek, start, end, avgLogprob, compressionRatio, noSpeechProb, temperature, textAt, tokensAt, tokenCount,
-         wordCount] = wasm.HEAPF64.subarray(cell >> 3, (cell >> 3) + 12);
+         wordCount] = numbers(12);
   const words = [];
   for (let i = 0; i < wordCount; ++i) {
     wasm._anyon_web_word(stream.handle, index, i, cell);
-    const [wordStart, wordEnd, probability, wordAt] = wasm.HEAPF64.subarray(cell >> 3, (cell >> 3) + 4);
+    const [wordStart, wordEnd, probability, wordAt] = numbers(4);
     words.push({ start: wordStart, end: wordEnd, probability, word: text(wordAt) });
   }
-  const tokens = Array.from(wasm.HEAP32.subarray(tokensAt >> 2, (tokensAt >> 2) + tokenCount));
+  const tokens = Array.from(view(Int32Array).subarray(tokensAt >> 2, (tokensAt >> 2) + tokenCount));
   return { id, seek, start, end, text: text(textAt), tokens, avgLogprob, compressionRatio, noSpeechProb, temperature,
            words };
 }
 
 function info() {
   wasm._anyon_web_info(stream.handle, cell);
-  const [languageProbability, duration, progress, languageAt] = wasm.HEAPF64.subarray(cell >> 3, (cell >> 3) + 4);
+  const [languageProbability, duration, progress, languageAt] = numbers(4);
   return { language: text(languageAt), languageProbability, duration, progress };
 }
 
@@ -218,7 +221,7 @@ async function work() {
   for (;;) {
     if (cancelled) wasm._anyon_stream_cancel(stream.handle);
     checkStream(wasm._anyon_stream_step(stream.handle, cell));
-    const step = wasm.HEAP32[cell >> 2];
+    const step = view(Int32Array)[cell >> 2];
     if (step === STEP_NEED_AUDIO) return false;
     const count = wasm._anyon_stream_segment_count(stream.handle);
     for (let i = 0; i < count; ++i) postMessage({ event: 'segment', segment: segment(i) });

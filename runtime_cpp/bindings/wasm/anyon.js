@@ -1,8 +1,6 @@
 // Speech to text in the browser. Everything runs in a worker of its own; nothing leaves the device.
 // Types and descriptions: anyon.d.ts.
 
-/** @typedef {import('./anyon.d.ts').Segment} Segment */
-
 export class AnyonError extends Error {
   constructor(status, message) {
     super(message);
@@ -60,6 +58,7 @@ class Connection {
     this.#worker = new Worker(new URL('./anyon-worker.js', import.meta.url));
     this.#worker.onmessage = ({ data }) => {
       if (data.event) return this.onEvent(data);
+      if (!this.#calls.has(data.call)) return; // an answer that was on its way when the worker was closed
       const { resolve, reject } = this.#calls.get(data.call);
       this.#calls.delete(data.call);
       if (data.error) reject(new AnyonError(data.error.status, data.error.message));
@@ -196,7 +195,7 @@ export class AnyonModel {
     let about;
     if (source instanceof ArrayBuffer) about = { buffer: source };
     else if (source instanceof Blob) about = { blob: source };
-    else about = { url: new URL(source, document.baseURI).href };
+    else about = { url: new URL(source, globalThis.document?.baseURI ?? location.href).href };
     try {
       const answer = connection.call('load', { source: about, threads, cancel });
       if (signal?.aborted) stop();
