@@ -22,7 +22,7 @@ inline std::string raw_file(const std::string& header, const std::string& data, 
   std::string padded = header;
   while (align != 0 && (padded.size() + 8) % align != 0) padded += ' ';
   std::string file(8, '\0');
-  for (size_t i = 0; i < 8; ++i) file[i] = static_cast<char>(padded.size() >> (8 * i));
+  for (size_t i = 0; i < 8; ++i) file[i] = static_cast<char>(static_cast<uint64_t>(padded.size()) >> (8 * i));
   return file + padded + data;
 }
 
