@@ -11,8 +11,8 @@ import java.util.Objects;
  * A model that hears speech. Threads: any number may use it at once.
  *
  * <p><b>Memory.</b> The weights are there once, mapped from their file. Every transcription that runs at the same time
- * has a session of its own: the memory of activations and caches, about 60 MB for Whisper tiny and more for larger
- * models. Sessions are kept for the next transcription until {@link #trim} or {@link #close}; there are never more than
+ * has a session of its own: the memory of activations and caches, about 30 MB for Whisper tiny, 60 MB with word times,
+ * and more for larger models; a stream has one too. Sessions are kept for the next transcription until {@link #trim} or {@link #close}; there are never more than
  * {@link ModelOptions.Builder#sessions}, and who comes when all are taken waits for one. The garbage collector does not
  * see this memory: close the model. One that is forgotten is freed some time after it became unreachable.
  */
