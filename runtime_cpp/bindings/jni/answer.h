@@ -10,6 +10,7 @@
 namespace anyon::jni {
 
 inline jbyteArray failure(JNIEnv* env, anyon_status status, const char* message) noexcept {
+  if (env->ExceptionCheck()) return nullptr;  // Java's own, such as an OutOfMemoryError, says more
   try {
     return Writer().outcome(status, message).array(env);
   } catch (...) {

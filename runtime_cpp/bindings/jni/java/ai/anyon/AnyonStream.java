@@ -26,7 +26,7 @@ public final class AnyonStream implements AutoCloseable {
     private final StreamState state;
     private final TranscribeOptions options;
     private final NativeCleaner.Registration registration;
-    private List<Segment> segments = Collections.emptyList();
+    private volatile List<Segment> segments = Collections.emptyList();
 
     /** Takes the session, which is freed with the stream. */
     AnyonStream(long session, TranscribeOptions options) {
@@ -103,16 +103,7 @@ public final class AnyonStream implements AutoCloseable {
      * @throws IllegalStateException where the stream is closed
      */
     public Step step() {
-        long stream = state.begin(this);
-        try {
-            segments = Collections.emptyList();
-            Answer answer = Answer.of(Native.step(stream, options.upcalls()));
-            Step step = Step.values()[answer.integer()];
-            segments = answer.segments();
-            return step;
-        } finally {
-            state.end();
-        }
+        return step(new ArrayList<>());
     }
 
     /**
@@ -132,8 +123,8 @@ public final class AnyonStream implements AutoCloseable {
      */
     public List<Segment> drain() {
         List<Segment> all = new ArrayList<>();
-        while (step() == Step.SEGMENTS) {
-            all.addAll(segments);
+        while (step(all) == Step.SEGMENTS) {
+            // The next window.
         }
         return all;
     }
@@ -181,5 +172,19 @@ public final class AnyonStream implements AutoCloseable {
     public void close() {
         registration.cancel();
         state.run();
+    }
+
+    private Step step(List<Segment> into) {
+        long stream = state.begin(this);
+        try {
+            segments = Collections.emptyList();
+            Answer answer = Answer.of(Native.step(stream, options.upcalls()));
+            Step step = Step.values()[answer.integer()];
+            segments = answer.segments();
+            into.addAll(segments);
+            return step;
+        } finally {
+            state.end();
+        }
     }
 }
