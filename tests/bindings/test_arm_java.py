@@ -31,7 +31,7 @@ def arm_java() -> Path:
 
 @pytest.fixture(scope="session")
 def arm_library(arm_java: Path) -> Path:
-    folder = REPOSITORY / "build" / "aarch64"
+    folder = REPOSITORY / "build" / "aarch64-jni"
     build(folder, "anyon_jni", "--preset=aarch64", "-DANYON_JNI=ON", "-DANYON_TESTS=OFF")
     return folder / "runtime_cpp" / "bindings" / "jni" / "libanyon_jni.so"
 

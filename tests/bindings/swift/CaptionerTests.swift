@@ -5,8 +5,12 @@ import XCTest
 
 /// The example's Captioner, which is compiled into these tests, with a recording in place of the microphone.
 final class CaptionerTests: XCTestCase {
+  func testChunksBecomeCaptions() async throws { try await Self.chunksBecomeCaptions() }
+
+  func testAMissingModelIsSaid() async { await Self.aMissingModelIsSaid() }
+
   @MainActor
-  func testChunksBecomeCaptions() async throws {
+  private static func chunksBecomeCaptions() async throws {
     let folder = URL(fileURLWithPath: ProcessInfo.processInfo.environment["ANYON_SPEECH"] ?? "/nonexistent")
     let bytes = try Data(contentsOf: folder.appendingPathComponent("short.f32"))
     let samples = bytes.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
@@ -29,7 +33,7 @@ final class CaptionerTests: XCTestCase {
   }
 
   @MainActor
-  func testAMissingModelIsSaid() async {
+  private static func aMissingModelIsSaid() async {
     var states: [Captioner.State] = []
     await Captioner().load(nil) { states.append($0) }
     XCTAssertEqual(states.map(\.isReady), [false])
