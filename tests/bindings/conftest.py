@@ -25,7 +25,7 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Speech:
     voice = pytest.importorskip("moonshine_voice", reason="pip install 'anyon[demo]'")
 
     folder = tmp_path_factory.mktemp("speech")
-    model = anyon.load("tiny.en", recipe="int8", threads=2)
+    model = anyon.load("tiny.en", recipe="int8", threads=2, cache_dir=folder / "cache")
     shutil.copy(model.info["bundle"], folder / "tiny.en.anyon")
     assets = Path(voice.__file__).parent / "assets"
     recordings = {
