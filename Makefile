@@ -16,7 +16,7 @@ CMAKE_PYTHON = -DPython_EXECUTABLE=$(BIN)/python
 # Generated tables (unicode_tables.inc) keep their own layout.
 CXX_FILES = $(shell git ls-files '*.cc' '*.h' '*kernels.inc' '*ops.inc')
 
-.PHONY: demo test dev-env lint format sanitize asan tsan neon wasm avx512 fuzz bench clean
+.PHONY: demo test dev-env lint format sanitize asan tsan neon wasm avx512 java fuzz bench clean
 
 # README (a): installs the package with the demo weights (no torch) and transcribes a real recording.
 demo: $(DEMO)/.installed
@@ -82,6 +82,14 @@ avx512:
 	cmake --preset release -B build/avx512 $(CMAKE_PYTHON) -DANYON_PYTHON=OFF -DANYON_EMULATE_AVX512=ON > /dev/null
 	cmake --build build/avx512
 	ctest --test-dir build/avx512 --output-on-failure -j 2
+
+# build/java: anyon.jar, and libanyon_jni.so for this machine.
+java:
+	cmake --preset release -B build/java $(CMAKE_PYTHON) -DANYON_PYTHON=OFF -DANYON_TESTS=OFF -DANYON_JNI=ON > /dev/null
+	cmake --build build/java --target anyon_jni
+	cmake -E copy build/java/runtime_cpp/bindings/jni/libanyon_jni.so build/java
+	javac --release 11 -d build/java/classes runtime_cpp/bindings/jni/java/ai/anyon/*.java
+	jar --create --file build/java/anyon.jar -C build/java/classes .
 
 # The fuzz targets are part of the ASan build.
 fuzz:

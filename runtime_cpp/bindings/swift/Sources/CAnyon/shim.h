@@ -1,0 +1,2 @@
+/* The C API, as Swift imports it. */
+#include <anyon/anyon.h>
