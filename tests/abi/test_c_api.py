@@ -57,8 +57,10 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Any]:
     stream = open_audio(Path(moonshine.__file__).parent / "assets" / "beckett.wav", sampling_rate=None)
     chunks = [np.asarray(chunk, np.float32) for chunk in stream]
     pcm = np.concatenate(chunks)
-    return Path(model.info["bundle"]), (pcm, stream.rate), model.transcribe(
-        pcm, sampling_rate=stream.rate, word_timestamps=True
+    return (
+        Path(model.info["bundle"]),
+        (pcm, stream.rate),
+        model.transcribe(pcm, sampling_rate=stream.rate, word_timestamps=True),
     )
 
 
@@ -417,7 +419,9 @@ def test_a_stream_gives_what_the_whole_recording_gives(
     assert library.transcribe(session, pcm, rate) == OK
 
 
-def test_a_cancelled_stream_stays_cancelled(library: Library, session: c.c_void_p, spoken: tuple[Path, Any, Any]) -> None:
+def test_a_cancelled_stream_stays_cancelled(
+    library: Library, session: c.c_void_p, spoken: tuple[Path, Any, Any]
+) -> None:
     pcm, rate = spoken[1]
     stream = c.c_void_p()
     assert library.stream_open(session, None, c.byref(stream)) == OK

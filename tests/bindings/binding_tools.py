@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
+from cpp_build import REPOSITORY, configure_and_build, run_command
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+__all__ = ["REPOSITORY", "Speech", "build", "run"]
 
 
 @dataclass(frozen=True)
@@ -34,24 +30,9 @@ class Speech:
 
 def run(command: list[str | Path], timeout: float = 600, **keywords: Any) -> str:
     """What the command printed; fails the test with all of it where the command fails."""
-    done = subprocess.run(
-        [str(part) for part in command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=timeout,
-        check=False,
-        **keywords,
-    )
-    if done.returncode:
-        pytest.fail(f"{command[0]} ended with {done.returncode}\n{done.stdout[-12000:]}", pytrace=False)
-    return done.stdout
+    return run_command(*command, timeout=timeout, **keywords)
 
 
 def build(folder: Path, target: str, *options: str) -> None:
-    """Builds a target of the project in `folder`; skips by name where a tool is missing."""
-    if shutil.which("cmake") is None:
-        pytest.skip("cmake is not installed: pip install cmake ninja")
-    generator = ["-G", "Ninja"] if shutil.which("ninja") else []
-    run(["cmake", "-S", REPOSITORY, "-B", folder, *generator, f"-DPython_EXECUTABLE={sys.executable}", *options])
-    run(["cmake", "--build", folder, "--target", target, "--parallel", str(os.cpu_count() or 2)], timeout=3000)
+    """Builds a target of the project in `folder`."""
+    configure_and_build(folder, *options, targets=(target,))

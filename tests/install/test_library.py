@@ -95,7 +95,15 @@ def test_static_linking_through_pkg_config(prefix: Path, spoken: tuple[Path, Pat
     # The archive itself, beside which the shared library lies.
     libraries = [str(prefix / "lib" / "libanyon.a") if part == "-lanyon" else part for part in libraries]
     program = tmp_path / "transcribe"
-    strict = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fno-exceptions", "-fno-asynchronous-unwind-tables"]
+    strict = [
+        "-std=c99",
+        "-Wall",
+        "-Wextra",
+        "-Wpedantic",
+        "-Werror",
+        "-fno-exceptions",
+        "-fno-asynchronous-unwind-tables",
+    ]
     run_command("cc", *strict, *flags, EXAMPLES / "c" / "transcribe.c", "-o", program, *libraries)
     bundle, recording, text = spoken
     assert run_command(program, bundle, recording) == text + "\n"
@@ -142,7 +150,12 @@ def test_the_library_is_small_and_needs_the_c_library_alone(prefix: Path, tmp_pa
 def test_a_build_for_one_bundle_is_smaller_and_runs_it(spoken: tuple[Path, Path, str], tmp_path: Path) -> None:
     needs("strip")
     bundle, recording, text = spoken
-    options = [f"-DANYON_OPS_FROM={bundle}", "-DANYON_WITHOUT_ISAS=avxvnni;avx512", "-DANYON_TESTS=OFF", "-DANYON_LTO=ON"]
+    options = [
+        f"-DANYON_OPS_FROM={bundle}",
+        "-DANYON_WITHOUT_ISAS=avxvnni;avx512",
+        "-DANYON_TESTS=OFF",
+        "-DANYON_LTO=ON",
+    ]
     folder = configure_and_build(REPOSITORY / "build" / "selected", *options, targets=("anyon_shared",))
     library = folder / "runtime_cpp" / "capi" / "libanyon.so"
     assert stripped_bytes(library, tmp_path) <= MOST_BYTES_FOR_WHISPER

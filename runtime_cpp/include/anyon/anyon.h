@@ -342,7 +342,7 @@ ANYON_API anyon_status anyon_session_transcribe(anyon_session* session, const fl
                                                 int32_t sample_rate,
                                                 const anyon_transcribe_params* params) ANYON_NOEXCEPT;
 
-/* Ends the running transcription within one token, or the next one when none runs. Threads: any. */
+/* Ends the running transcription within one token; does nothing when none runs. Threads: any. */
 ANYON_API void anyon_session_cancel(anyon_session* session) ANYON_NOEXCEPT;
 
 /* The text of all segments. */
