@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from cpp_build import REPOSITORY, run_command
 
 SOURCES = sorted([*REPOSITORY.glob("tests/cpp/**/*_test.cc"), *REPOSITORY.glob("runtime_cpp/**/*_test.cc")])
