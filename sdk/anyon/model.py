@@ -71,22 +71,32 @@ def load(
         from anyon.engines import default_threads
         from anyon.selection import EngineOptions
         from anyon.sources import open_bundle
-        from anyon.verification import check_bundle, public_key, refuse_unsigned
     except ImportError as error:
         raise _extension_missing(error) from error
 
-    key = public_key(verify)
-    if key is not None:
-        refuse_unsigned(source)
+    check = _verification(source, verify)
     with _reporting(progress) as report:
         default = default_recipe(backend, selected_isa(isa) if backend in ("auto", "native") else "")
         bundle, origin = open_bundle(source, recipe=spec, default_recipe=default, cache_dir=cache_dir, report=report)
-    if verify not in (None, False):
-        check_bundle(bundle, key)
+    check(bundle)
     options = EngineOptions(
         backend, threads or default_threads(), isa, strict, device, precision, policy, cache_root(cache_dir)
     )
     return _family(bundle)(bundle, options, origin=origin)
+
+
+def _verification(
+    source: str | os.PathLike[str], verify: str | os.PathLike[str] | bool | None
+) -> Callable[[Bundle], None]:
+    """What checks the bundle; a key that is none, or that cannot have signed the source, is refused right away."""
+    if verify is None or verify is False:
+        return lambda bundle: None
+    from anyon.verification import check_bundle, public_key, refuse_unsigned
+
+    key = public_key(verify)
+    if key is not None:
+        refuse_unsigned(source)
+    return lambda bundle: check_bundle(bundle, key)
 
 
 def _whisper_class() -> type[WhisperModel]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,9 @@ def test_a_wrong_op_is_seen(tiny_en: Any, tmp_path: Path) -> None:
     content = Path(tiny_en.info["bundle"]).read_bytes()
     gelu, none = (rb"\"activation\":\"%s\"" % name for name in (b"gelu", b"none"))
     assert gelu in content
+    # Without the hash of its header, as bundles of before there was one.
+    hashed = re.compile(rb'"header_sha256":"[0-9a-f]{64}",')
+    content = hashed.sub(lambda entry: b" " * len(entry[0]), content, count=1)
     path.write_bytes(content.replace(gelu, none, 1))
     with pytest.raises(anyon.BackendError, match="computes program 'encoder' wrongly"):
         anyon.load(path, backend="native", cache_dir=tmp_path)
