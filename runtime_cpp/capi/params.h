@@ -21,7 +21,7 @@ template <class Params>
 Params read_params(const Params* given, Params defaults, const char* name) {
   if (given == nullptr) return defaults;
   const size_t size = given->size;
-  if (size < sizeof(size_t) || size > kLargestParams) {
+  if (size < sizeof(size_t) || size > kLargestParams || size % alignof(Params) != 0) {
     refuse({name, ": size is ", size, ": take the struct from ", name, "_default()"});
   }
   const auto* bytes = reinterpret_cast<const unsigned char*>(given);

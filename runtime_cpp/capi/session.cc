@@ -177,7 +177,11 @@ anyon_status anyon_session_transcribe(anyon_session* session, const float* pcm, 
   });
   // The running text without the white space around it.
   const std::string_view trimmed = trim(session->text);
-  session->text.erase(0, static_cast<size_t>(trimmed.data() - session->text.data())).resize(trimmed.size());
+  if (trimmed.empty()) {
+    session->text.clear();
+  } else {
+    session->text.erase(0, static_cast<size_t>(trimmed.data() - session->text.data())).resize(trimmed.size());
+  }
   if (status != ANYON_OK && session->model) session->model->log(ANYON_LOG_ERROR, session->error.text());
   return status;
 }

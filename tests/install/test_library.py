@@ -127,7 +127,7 @@ def test_live_captions_end_in_the_same_text(captions: Path, spoken: tuple[Path, 
 
 def test_live_captions_show_the_line_while_it_is_spoken(captions: Path, spoken: tuple[Path, Path, str]) -> None:
     bundle, recording, text = spoken
-    shown = run_command(captions, bundle, recording).split("\r\033[2K")
+    shown = [line.strip() for line in run_command(captions, bundle, recording).split("\033[2K")]
     tentative = [line for line in shown if line and not line.startswith("[")]
     assert len(tentative) >= 5
     # The last look, before the recording ended, knows nearly all of it.

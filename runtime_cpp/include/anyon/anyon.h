@@ -390,7 +390,7 @@ ANYON_API anyon_status anyon_stream_preview(anyon_stream* stream, const char** t
 
 ANYON_API const anyon_transcribe_info* anyon_stream_info(const anyon_stream* stream) ANYON_NOEXCEPT;
 
-/* Ends the running or the next step with ANYON_ERROR_CANCELLED, within one token. Threads: any. */
+/* Ends the running step, within one token, and every later one with ANYON_ERROR_CANCELLED. Threads: any. */
 ANYON_API void anyon_stream_cancel(anyon_stream* stream) ANYON_NOEXCEPT;
 
 #ifdef __cplusplus

@@ -143,12 +143,14 @@ class Model {
  public:
   explicit Model(const std::string& path, const anyon_model_params* params = nullptr) {
     anyon_model* model = nullptr;
-    take(anyon_model_load(path.c_str(), params, &model), model);
+    const anyon_status status = anyon_model_load(path.c_str(), params, &model);
+    take(status, model);
   }
   // The bytes must outlive the model and its sessions.
   Model(const void* data, std::size_t bytes, const anyon_model_params* params = nullptr) {
     anyon_model* model = nullptr;
-    take(anyon_model_load_memory(data, bytes, nullptr, nullptr, params, &model), model);
+    const anyon_status status = anyon_model_load_memory(data, bytes, nullptr, nullptr, params, &model);
+    take(status, model);
   }
 
   // "name", "family", "task", "recipe", "licence"; empty when the bundle does not say.
