@@ -62,6 +62,7 @@ std::shared_ptr<const Bundle> read_bundle(anyon_read_callback read, void* user, 
 
 // The detached signature beside a bundle that was opened from a path.
 std::string signature_beside(const Bundle& bundle) {
+  if (!bundle.is_file()) refuse({"signature: NULL: a bundle that does not come from a path needs it beside its key"});
   const std::string path = bundle.name() + ".sig";
   try {
     const MappedFile file(path);
@@ -145,10 +146,10 @@ anyon_status anyon_model_load_memory(const void* data, size_t bytes, void (*rele
   bool owned = false;  // whether the bundle calls `release`
   const anyon_status status = load(params, model, [&](const anyon_model_params&, std::shared_ptr<Allocator> allocator) {
     if (data == nullptr) refuse({"data: NULL"});
+    owned = true;  // also when there is no memory for the owner: it calls `release` then
     const std::shared_ptr<const void> owner(data, [release, user](const void*) {
       if (release != nullptr) release(user);
     });
-    owned = true;
     return Bundle::from_memory({static_cast<const std::byte*>(data), bytes}, owner, "bundle", std::move(allocator));
   });
   if (!owned && release != nullptr) release(user);

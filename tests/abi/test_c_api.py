@@ -255,6 +255,36 @@ def test_what_cannot_be_loaded_says_why(library: Library, spoken: tuple[Path, An
         library.model_free(own)
 
 
+def test_signed_bundles(library: Library, tmp_path: Path) -> None:
+    folder = Path(__file__).parents[1] / "golden" / "signature"
+    (bundle,) = folder.glob("*.anyon")
+    (key,) = folder.glob("*.pem")
+    pem = key.read_bytes()
+    signature = bundle.with_name(bundle.name + ".sig").read_bytes()
+    # The bundle is too small to be a Whisper, so a signature that holds is followed by that complaint.
+    holds = library.load(bundle, public_key_pem=pem)
+    assert holds[0] == BAD_BUNDLE
+    assert "signature" not in library.model_error(holds[1]).decode()
+    library.model_free(holds[1])
+    forged = signature.replace(b'"payload"', b'"payl0ad"')
+    for given, words in [(forged, "payload"), (b"{}", "")]:
+        status, own = library.load(bundle, public_key_pem=pem, signature=given, signature_bytes=len(given))
+        assert status == BAD_SIGNATURE
+        assert words in library.model_error(own).decode()
+        library.model_free(own)
+    # From memory there is no file beside it.
+    content = bundle.read_bytes()
+    params = library.params(ModelParams, public_key_pem=pem)
+    own = c.c_void_p()
+    buffer = c.create_string_buffer(content, len(content))
+    size = c.c_size_t(len(content))
+    assert (
+        library.model_load_memory(buffer, size, ReleaseBytesFunction(), None, c.byref(params), c.byref(own)) == INVALID
+    )
+    assert b"signature" in library.model_error(own)
+    library.model_free(own)
+
+
 def test_null_everywhere_is_an_error_and_no_crash(library: Library) -> None:
     null = c.c_void_p()
     assert library.model_load(None, None, None) == INVALID
