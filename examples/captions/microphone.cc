@@ -12,7 +12,8 @@ class Microphone final : public Source {
  public:
   Microphone() {
     check(Pa_Initialize());
-    const PaError error = Pa_OpenDefaultStream(&stream_, 1, 0, paFloat32, kRate, paFramesPerBufferUnspecified, nullptr, nullptr);
+    const PaError error =
+        Pa_OpenDefaultStream(&stream_, 1, 0, paFloat32, kRate, paFramesPerBufferUnspecified, nullptr, nullptr);
     if (error != paNoError) Pa_Terminate();
     check(error);
     check(Pa_StartStream(stream_));

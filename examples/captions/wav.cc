@@ -33,7 +33,8 @@ class File final : public Source {
     std::vector<unsigned char> raw(frame * most);
     std::vector<float> mono(std::fread(raw.data(), frame, most, file_));
     for (std::size_t i = 0; i < mono.size(); ++i) {
-      for (int c = 0; c < channels_; ++c) mono[i] += sample(raw.data() + i * frame + static_cast<std::size_t>(c * bytes_));
+      for (int c = 0; c < channels_; ++c)
+        mono[i] += sample(raw.data() + i * frame + static_cast<std::size_t>(c * bytes_));
       mono[i] /= static_cast<float>(channels_);
     }
     return mono;
