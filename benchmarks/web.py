@@ -118,7 +118,7 @@ def sizes(runtime: Path) -> None:
 
 
 def take_turns(browser: Browser, engines: list[str], clip: str, runs: int) -> dict[str, list[tuple[float, float]]]:
-    """Seconds by the clock, and of processors, of every run: engine after engine, in turns; the first one warms up."""
+    """Seconds by the clock and of processors: engine after engine, in turns of which the first warms up."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in engines}
     length = 0.0
     for turn in range(runs + 1):

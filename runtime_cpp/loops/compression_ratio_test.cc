@@ -33,7 +33,11 @@ TEST(CompressionRatio, SizesAreZlibsWithinThreeBytesOrTwoPercent) {
   }
   EXPECT_GT(compared, 150);
   // Equal counts join in the order of the standard library's heap: 161 of 173 with libstdc++, 154 with libc++.
+#ifdef _LIBCPP_VERSION
   EXPECT_GT(exact, compared * 17 / 20);
+#else
+  EXPECT_GT(exact, compared * 9 / 10);
+#endif
 }
 
 TEST(CompressionRatio, IsWhatWhispersGuardCompares) {
