@@ -8,6 +8,7 @@
 
 #include "anyon/anyon.h"
 #include "capi/guard.h"
+#include "core/status.h"
 #include "pipelines/transcribe_options.h"
 
 namespace anyon::capi {

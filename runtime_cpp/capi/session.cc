@@ -5,6 +5,7 @@
 
 #include "capi/handles.h"
 #include "capi/params.h"
+#include "core/status.h"
 #include "pipelines/text.h"
 #include "program/native_session.h"
 

@@ -1,6 +1,7 @@
 // Transcribing while the audio comes in.
 #include "capi/handles.h"
 #include "capi/params.h"
+#include "core/status.h"
 
 using namespace anyon;
 using namespace anyon::capi;

@@ -5,6 +5,7 @@
 
 #include <new>
 
+#include "core/status.h"
 #include "graph/convert.h"
 
 namespace anyon::graph {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/status.h"
 #include "program/describe.h"
 
 namespace anyon::graph {

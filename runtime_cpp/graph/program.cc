@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "core/limits.h"
+#include "core/status.h"
 #include "program/describe.h"
 #include "program/json_reader.h"
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/isa.h"
+#include "core/status.h"
 #include "core/threads.h"
 #include "graph/memory.h"
 #include "graph/program.h"

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <string>
 
+#include "core/status.h"
+
 namespace anyon {
 
 namespace {

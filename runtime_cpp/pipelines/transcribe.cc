@@ -6,6 +6,7 @@
 #include <limits>
 #include <optional>
 
+#include "core/status.h"
 #include "loops/random.h"
 #include "pipelines/batched_windows.h"
 #include "pipelines/final_segments.h"

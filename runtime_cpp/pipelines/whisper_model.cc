@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "core/status.h"
+
 namespace anyon {
 
 namespace {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/limits.h"
+#include "core/status.h"
 #include "program/json_reader.h"
 
 namespace anyon {

@@ -1,5 +1,6 @@
 // What ops ask and say while a plan is made.
 #include "core/checked.h"
+#include "core/status.h"
 #include "program/describe.h"
 #include "program/op.h"
 #include "program/plan.h"

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 
+#include "core/status.h"
 #include "graph/graph_session.h"
 #include "program/describe.h"
 #include "program/fuse.h"

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/isa.h"
+#include "core/status.h"
 #include "core/tensor.h"
 #include "core/threads.h"
 #include "program/attributes.h"

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/checked.h"
+#include "core/status.h"
 
 namespace anyon {
 namespace {

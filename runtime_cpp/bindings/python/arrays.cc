@@ -1,4 +1,5 @@
 #include "arrays.h"
+#include "core/status.h"
 
 #include <string>
 #include <vector>

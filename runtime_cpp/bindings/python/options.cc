@@ -1,4 +1,5 @@
 #include "options.h"
+#include "core/status.h"
 
 #include <pybind11/stl.h>
 

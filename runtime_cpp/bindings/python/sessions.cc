@@ -1,4 +1,5 @@
 #include "sessions.h"
+#include "core/status.h"
 
 #include <pybind11/stl.h>
 

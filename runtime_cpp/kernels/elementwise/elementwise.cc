@@ -7,6 +7,7 @@
 namespace anyon {
 
 #define ANYON_KERNEL(function, isa, op) op##_kernel function;
+#include "core/status.h"
 #include "kernels/elementwise/kernels.inc"
 #undef ANYON_KERNEL
 
