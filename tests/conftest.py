@@ -8,6 +8,17 @@ import pytest
 from cpp_build import REPOSITORY, configure_and_build, run_command
 
 
+# Their first test builds the runtime, which takes minutes where no compiler's cache helps.
+BUILDERS = {"abi", "bindings", "cpp", "install", "web"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(REPOSITORY / "tests").parts[0]
+        if folder in BUILDERS and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(3600))
+
+
 @pytest.fixture(scope="session")
 def cpp_build() -> Path:
     """The build folder with every test binary and the library."""
