@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from cpp_build import REPOSITORY, configure_and_build, run_command
 
-
 # Their first test builds the runtime, which takes minutes where no compiler's cache helps.
 BUILDERS = {"abi", "bindings", "cpp", "install", "web"}
 
